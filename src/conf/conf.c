@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The value itself: made by the loader, written and freed by the schema's rows. */
+#include "conf/conf.h"
+
+#include <stdlib.h>
+
+#include "conf/expand.h"
+#include "conf/loader.h"
+#include "conf/schema.h"
+#include "conf/strings.h"
+#include "conf/type.h"
+
+struct conf *
+conf_load(const struct conf_options *options, conf_report_fn *report, void *arg)
+{
+	struct loader l;
+
+	loader_init(&l);
+	if (options->file != NULL)
+		loader_read_file(&l, options->file);
+	else
+		loader_read_options(&l, options);
+	return loader_finish(&l, report, arg);
+}
+
+struct conf *
+conf_load_bytes(const char *bytes, size_t n, const char *name, conf_report_fn *report, void *arg)
+{
+	struct loader l;
+
+	loader_init(&l);
+	loader_read_bytes(&l, slice_make(bytes, n), name);
+	return loader_finish(&l, report, arg);
+}
+
+static void
+fields_fini(enum schema_kind kind, void *base)
+{
+	SCHEMA_EACH(row, kind)
+		if (row->type != NULL && row->type->fini != NULL)
+			row->type->fini(row, base);
+}
+
+void
+conf_free(struct conf *c)
+{
+	if (c == NULL)
+		return;
+	fields_fini(SCHEMA_GLOBAL, &c->global);
+	fields_fini(SCHEMA_LOG, &c->log);
+	for (size_t i = 0; i < c->listeners; i++) {
+		fields_fini(SCHEMA_LISTENER, &c->listener[i]);
+		free(c->listener[i].name);
+	}
+	for (size_t i = 0; i < c->routes; i++) {
+		fields_fini(SCHEMA_ROUTE, &c->route[i]);
+		free(c->route[i].name);
+	}
+	for (size_t i = 0; i < c->pools; i++) {
+		fields_fini(SCHEMA_POOL, &c->pool[i]);
+		free(c->pool[i].name);
+	}
+	free(c->listener);
+	free(c->route);
+	free(c->pool);
+	strings_fini(&c->files);
+	free(c);
+}
+
+/* A list has a line for each item, so that no line is longer than one that could be read. */
+static void
+row_print(const struct schema_row *row, const void *base, FILE *to)
+{
+	char *text, *escaped;
+	size_t i = 0;
+
+	while ((text = row->type->text(row, base, i)) != NULL) {
+		escaped = expand_escape(text);
+		fprintf(to, "%s = %s\n", row->key, escaped);
+		free(escaped);
+		free(text);
+		i++;
+	}
+	if (i == 0 && row->may_be_empty)
+		fprintf(to, "%s =\n", row->key);
+}
+
+static void
+section_print(enum schema_kind kind, const char *name, const void *base, FILE *to)
+{
+	fprintf(to, "%s[%s%s%s]\n", kind == SCHEMA_GLOBAL ? "" : "\n", schema_sections[kind].name, name != NULL ? " " : "",
+	    name != NULL ? name : "");
+	SCHEMA_EACH(row, kind)
+		if (row->type != NULL)
+			row_print(row, base, to);
+}
+
+void
+conf_print(const struct conf *c, FILE *to)
+{
+	section_print(SCHEMA_GLOBAL, NULL, &c->global, to);
+	section_print(SCHEMA_LOG, NULL, &c->log, to);
+	for (size_t i = 0; i < c->listeners; i++)
+		section_print(SCHEMA_LISTENER, c->listener[i].name, &c->listener[i], to);
+	for (size_t i = 0; i < c->routes; i++)
+		section_print(SCHEMA_ROUTE, c->route[i].name, &c->route[i], to);
+	for (size_t i = 0; i < c->pools; i++)
+		section_print(SCHEMA_POOL, c->pool[i].name, &c->pool[i], to);
+}
+
+void
+conf_print_schema(FILE *to)
+{
+	for (enum schema_kind kind = 0; kind < SCHEMA_KINDS; kind++)
+		SCHEMA_EACH(row, kind)
+			fprintf(to, "%s\t%s\t%s\t%s\t%s\t%s\n", schema_sections[kind].name, row->key,
+			    row->preset != NULL ? row->preset : "", row->restart ? "restart" : "reload",
+			    row->type != NULL ? "supported" : "later", row->help);
+}
+
+const struct conf_pool *
+conf_pool_find(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->pools; i++)
+		if (strcmp(c->pool[i].name, name) == 0)
+			return &c->pool[i];
+	return NULL;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * byte.h - which of the grammars of HTTP and its neighbours a byte may stand in.
+ *
+ * One table of 256 entries, a bit for each class, made by the compiler from the rules in byte.c. Any thread.
+ */
+#ifndef HTTP_BYTE_H
+#define HTTP_BYTE_H
+
+#include "base/check.h"
+#include "base/slice.h"
+
+enum byte_class {
+	BYTE_TOKEN = BIT(0),	/* tchar (RFC 9110, 5.6.2) */
+	BYTE_TEXT = BIT(1),	/* in a field's value: printable, blank, tab, obs-text (RFC 9110, 5.5) */
+	BYTE_LINE = BIT(2),	/* in a request's line: printable ASCII and blank */
+	BYTE_TARGET = BIT(3),	/* in a request's target: printable ASCII but "#" (RFC 9112, 3.2) */
+	BYTE_HOST = BIT(4),	/* in a registered name (RFC 3986, 3.2.2), but for "," and "%" */
+	BYTE_COOKIE = BIT(5),	/* cookie-octet (RFC 6265, 4.1.1) */
+	BYTE_BASE64 = BIT(6),	/* RFC 4648, 4, without the padding */
+	BYTE_DIGIT = BIT(7),
+};
+
+extern const unsigned char byte_classes[256];
+
+static inline bool
+byte_is(char c, enum byte_class class)
+{
+	return byte_classes[(unsigned char)c] & class;
+}
+
+/* Where a byte that is not of this class first stands, at or behind `from`; s.n when there is none. */
+static inline size_t
+byte_span(struct slice s, size_t from, enum byte_class class)
+{
+	while (from < s.n && byte_is(s.p[from], class))
+		from++;
+	return from;
+}
+
+static inline bool
+byte_all(struct slice s, enum byte_class class)
+{
+	return byte_span(s, 0, class) == s.n;
+}
+
+/* The same as byte_span() for BYTE_TEXT, several times faster: for what is long. */
+size_t byte_text_span(struct slice s, size_t from);
+
+/* A hexadecimal digit's value, or -1. */
+static inline int
+byte_hex(char c)
+{
+	if (byte_is(c, BYTE_DIGIT))
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+#endif

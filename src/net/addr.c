@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Socket addresses. What they look like as text is conf/value.h's, since a configuration is checked without sockets. */
+#include "net/addr.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "conf/value.h"
+
+#define HOST_TEXT 256	/* the longest host name is 253 bytes (RFC 1035, 2.3.4) */
+
+/* So that the port can be had without asking for the family. */
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "ports at one place");
+
+static void
+addr_set_v4(struct addr *a, const void *ip, in_port_t port)
+{
+	*a = (struct addr){ .sa.v4 = { .sin_family = AF_INET, .sin_port = port }, .len = sizeof a->sa.v4 };
+	memcpy(&a->sa.v4.sin_addr, ip, 4);
+}
+
+static void
+addr_set_v6(struct addr *a, const void *ip, in_port_t port, uint32_t scope)
+{
+	struct in6_addr v6;
+
+	memcpy(&v6, ip, sizeof v6);
+	if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+		addr_set_v4(a, v6.s6_addr + 12, port);
+		return;
+	}
+	*a = (struct addr){ .len = sizeof a->sa.v6 };
+	a->sa.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = v6, .sin6_scope_id = scope };
+}
+
+void
+addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len)
+{
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	*a = (struct addr){ .len = 0 };
+	if (sa->sa_family == AF_INET && len >= sizeof v4) {
+		memcpy(&v4, sa, sizeof v4);
+		addr_set_v4(a, &v4.sin_addr, v4.sin_port);
+	} else if (sa->sa_family == AF_INET6 && len >= sizeof v6) {
+		memcpy(&v6, sa, sizeof v6);
+		addr_set_v6(a, &v6.sin6_addr, v6.sin6_port, v6.sin6_scope_id);
+	}
+}
+
+static void
+addr_from_value(struct addr *a, const struct value_address *v)
+{
+	if (v->family == VALUE_IPV4)
+		addr_set_v4(a, v->ip, htons((in_port_t)v->port));
+	else
+		addr_set_v6(a, v->ip, htons((in_port_t)v->port), 0);
+}
+
+bool
+addr_parse(struct slice text, struct addr *a)
+{
+	struct value_address v;
+
+	if (!value_bind(text, &v))
+		return false;
+	addr_from_value(a, &v);
+	return true;
+}
+
+bool
+addr_parse_host(struct slice text, struct addr *a)
+{
+	char host[ADDR_TEXT];
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+
+	if (addr_parse(text, a))
+		return true;
+	if (text.n > 2 && text.p[0] == '[' && text.p[text.n - 1] == ']')
+		text = slice_make(text.p + 1, text.n - 2);
+	if (text.n >= sizeof host)
+		return false;
+	memcpy(host, text.p, text.n);
+	host[text.n] = '\0';
+	if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
+		addr_from_sockaddr(a, (struct sockaddr *)&v4, sizeof v4);
+	else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
+		addr_from_sockaddr(a, (struct sockaddr *)&v6, sizeof v6);
+	else
+		return false;
+	return true;
+}
+
+bool
+addr_net_parse(struct slice text, struct addr_net *net)
+{
+	struct slice prefix = text, address = slice_cut(&prefix, '/');
+	char host[ADDR_TEXT] = "";
+	unsigned char ip[16];
+	const char *why;
+	uint64_t bits;
+	bool v4;
+
+	if (!value_network(text, &why))
+		return false;
+	must(address.n < sizeof host);
+	memcpy(host, address.p, address.n);
+	v4 = inet_pton(AF_INET, host, ip) == 1;
+	must(v4 || inet_pton(AF_INET6, host, ip) == 1);
+	bits = v4 ? 32 : 128;
+	must(prefix.p == NULL || slice_to_u64(prefix, bits, &bits));
+	if (v4)
+		addr_set_v4(&net->base, ip, 0);
+	else
+		addr_set_v6(&net->base, ip, 0, 0);
+	/* a mapped one has its 96th bit set, so that its prefix, without bits beyond it, is no shorter */
+	if (!v4 && net->base.sa.any.sa_family == AF_INET)
+		bits -= 96;
+	net->bits = (unsigned)bits;
+	return true;
+}
+
+static bool
+addr_look_up(const struct value_address *v, struct addr *a, const char **why)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found;
+	char host[HOST_TEXT] = "";
+	int error;
+
+	must(v->name.n < sizeof host);
+	memcpy(host, v->name.p, v->name.n);
+	error = getaddrinfo(host, NULL, &hints, &found);
+	if (error != 0) {
+		*why = gai_strerror(error);
+		return false;
+	}
+	addr_from_sockaddr(a, found->ai_addr, found->ai_addrlen);
+	freeaddrinfo(found);
+	a->sa.v4.sin_port = htons((in_port_t)v->port);
+	return true;
+}
+
+bool
+addr_resolve(struct slice text, struct addr *a, const char **why)
+{
+	struct value_address v;
+
+	if (!value_host_port(text, &v)) {
+		*why = "is not HOST:PORT";
+		return false;
+	}
+	if (v.family == VALUE_NAME)
+		return addr_look_up(&v, a, why);
+	addr_from_value(a, &v);
+	return true;
+}
+
+/* The address alone, in network order. */
+static const unsigned char *
+addr_ip(const struct addr *a)
+{
+	return a->sa.any.sa_family == AF_INET ? (const void *)&a->sa.v4.sin_addr : (const void *)&a->sa.v6.sin6_addr;
+}
+
+bool
+addr_is_in(const struct addr *a, const struct addr_net *net)
+{
+	const unsigned char *ip = addr_ip(a), *base = addr_ip(&net->base);
+	unsigned bytes = net->bits / 8, rest = net->bits % 8;
+
+	if (a->len == 0 || a->sa.any.sa_family != net->base.sa.any.sa_family || memcmp(ip, base, bytes) != 0)
+		return false;
+	return rest == 0 || (ip[bytes] ^ base[bytes]) >> (8 - rest) == 0;
+}
+
+bool
+addr_eq(const struct addr *a, const struct addr *b)
+{
+	if (a->len != b->len)
+		return false;
+	if (a->len == sizeof a->sa.v6 && a->sa.v6.sin6_scope_id != b->sa.v6.sin6_scope_id)
+		return false;
+	return a->len == 0 ||
+	    (addr_port(a) == addr_port(b) && memcmp(addr_ip(a), addr_ip(b), a->len == sizeof a->sa.v4 ? 4 : 16) == 0);
+}
+
+unsigned
+addr_port(const struct addr *a)
+{
+	return a->len != 0 ? ntohs(a->sa.v4.sin_port) : 0;
+}
+
+/* Written by hand for IPv4: inet_ntop prints through a format, and this is done once a request. */
+size_t
+addr_host_text(const struct addr *a, char text[ADDR_TEXT])
+{
+	struct buf b = buf_of(text, ADDR_TEXT - 1);
+
+	if (a->len == sizeof a->sa.v4) {
+		for (unsigned i = 0; i < 4; i++) {
+			if (i != 0)
+				buf_byte(&b, '.');
+			buf_u64(&b, addr_ip(a)[i]);
+		}
+	} else if (a->len != 0) {
+		must(inet_ntop(AF_INET6, addr_ip(a), text, ADDR_TEXT) != NULL);
+		return strlen(text);
+	}
+	text[b.n] = '\0';
+	return b.n;
+}
+
+const char *
+addr_text(const struct addr *a, char text[ADDR_TEXT])
+{
+	struct buf b = buf_of(text, ADDR_TEXT - 1);
+	bool v6 = a->len == sizeof a->sa.v6;
+	char host[ADDR_TEXT];
+
+	if (a->len == 0)
+		return memcpy(text, "-", 2);
+	if (v6)
+		buf_byte(&b, '[');
+	buf_add(&b, slice_make(host, addr_host_text(a, host)));
+	if (v6)
+		buf_byte(&b, ']');
+	buf_byte(&b, ':');
+	buf_u64(&b, addr_port(a));
+	text[b.n] = '\0';
+	return text;
+}

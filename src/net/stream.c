@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One socket, edge-triggered. TLS goes through a BIO of our own, so that both kinds share the knowledge of whether the socket
+ * may have more: OpenSSL's own socket BIO would ask the kernel for an EAGAIN after each message.
+ */
+#include "net/stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define STREAM_MAGIC 0x57ae4111
+
+/* As long as a TLS record's payload: what SSL_write was refused must be offered again with at least that length. */
+#define CHUNK_BYTES 16384
+/* Kept for the next time; a peak's others go back to the allocator. */
+#define CHUNKS_SPARE 64
+
+/* See the header: how long a stream that was read short must be quiet to be looked at once more. */
+#define STREAM_QUIET_MS 1000
+
+struct chunk {
+	struct chunk *next;
+	size_t at, n;		/* bytes[at .. n) are still to be sent */
+	char bytes[CHUNK_BYTES];
+};
+
+static struct chunk *
+chunk_get(struct loop *l)
+{
+	struct chunk *c = l->chunks;
+
+	if (c != NULL) {
+		l->chunks = c->next;
+		l->spare_chunks--;
+	} else {
+		c = malloc(sizeof *c);
+		if (c == NULL)
+			return NULL;
+	}
+	c->next = NULL;
+	c->at = c->n = 0;
+	return c;
+}
+
+static void
+chunk_put(struct loop *l, struct chunk *c)
+{
+	if (l->spare_chunks == CHUNKS_SPARE) {
+		free(c);
+		return;
+	}
+	c->next = l->chunks;
+	l->chunks = c;
+	l->spare_chunks++;
+}
+
+static enum stream_result
+stream_fail(struct stream *s, int error)
+{
+	if (s->error == 0)
+		s->error = error;
+	s->readable = true;		/* what the peer said before may still be there */
+	return STREAM_FAILED;
+}
+
+/* A short read: empty for now, but see the header for what may hide behind it. */
+static void
+stream_read_short(struct stream *s)
+{
+	if (s->hup)
+		return;
+	s->readable = false;
+	s->touched_ms = loop_now_ms(s->loop);
+	if (list_is_empty(&s->recent)) {
+		list_add_tail(&s->loop->recent, &s->recent);
+		loop_timer_by(s->loop, &s->loop->recent_timer, s->touched_ms + STREAM_QUIET_MS);
+	}
+}
+
+/* One read of the socket: bytes, 0 at the end, -1 with errno. */
+static ssize_t
+stream_recv(struct stream *s, void *to, size_t most)
+{
+	ssize_t n;
+
+	do
+		n = recv(s->fd, to, most, 0);
+	while (n == -1 && errno == EINTR);
+	if (n == 0)
+		s->ended = true;
+	else if (n == -1 && errno == EAGAIN)
+		s->readable = false;
+	else if (n > 0 && (size_t)n < most)
+		stream_read_short(s);
+	return n;
+}
+
+static ssize_t
+stream_send(struct stream *s, const void *from, size_t n, int flags)
+{
+	ssize_t sent;
+
+	do
+		sent = send(s->fd, from, n, MSG_NOSIGNAL | flags);
+	while (sent == -1 && errno == EINTR);
+	return sent;
+}
+
+/* ---- TLS ---- */
+
+static int
+on_bio_read(BIO *b, char *to, int most)
+{
+	struct stream *s = BIO_get_data(b);
+	ssize_t n;
+
+	BIO_clear_retry_flags(b);
+	if (s->ended)
+		return 0;
+	if (!s->readable) {
+		BIO_set_retry_read(b);
+		return -1;
+	}
+	n = stream_recv(s, to, (size_t)most);
+	if (n == -1 && errno == EAGAIN)
+		BIO_set_retry_read(b);
+	else if (n == -1)
+		stream_fail(s, errno);
+	return (int)n;
+}
+
+static int
+on_bio_write(BIO *b, const char *from, int n)
+{
+	struct stream *s = BIO_get_data(b);
+	ssize_t sent = stream_send(s, from, (size_t)n, 0);
+
+	BIO_clear_retry_flags(b);
+	if (sent == -1 && errno == EAGAIN)
+		BIO_set_retry_write(b);
+	else if (sent == -1)
+		stream_fail(s, errno);
+	return (int)sent;
+}
+
+static long
+on_bio_ctrl(BIO *b, int what, long n, void *p)
+{
+	(void)b;
+	(void)n;
+	(void)p;
+	return what == BIO_CTRL_FLUSH;		/* nothing is held back here */
+}
+
+/* Made once for the process; the race of two threads for it is settled by the C library's once. */
+static BIO_METHOD *stream_bio_method;
+
+static void
+stream_bio_method_free(void)
+{
+	BIO_meth_free(stream_bio_method);
+}
+
+static void
+stream_bio_method_make(void)
+{
+	stream_bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stickyd stream");
+	must(stream_bio_method != NULL);
+	BIO_meth_set_read(stream_bio_method, on_bio_read);
+	BIO_meth_set_write(stream_bio_method, on_bio_write);
+	BIO_meth_set_ctrl(stream_bio_method, on_bio_ctrl);
+	must(atexit(stream_bio_method_free) == 0);
+}
+
+void
+stream_set_tls(struct stream *s, SSL *ssl)
+{
+	static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+	BIO *b;
+
+	must(CRYPTO_THREAD_run_once(&once, stream_bio_method_make));
+	b = BIO_new(stream_bio_method);
+	s->ssl = ssl;
+	if (b == NULL) {
+		stream_fail(s, ENOMEM);
+		return;
+	}
+	BIO_set_data(b, s);
+	BIO_set_init(b, 1);
+	SSL_set_bio(ssl, b, b);
+}
+
+/* What an unsuccessful call on the SSL means. The thread's error queue is left empty, as SSL_get_error needs it. */
+static enum stream_result
+stream_tls_result(struct stream *s, int returned)
+{
+	int e = SSL_get_error(s->ssl, returned);
+
+	switch (e) {
+	case SSL_ERROR_WANT_READ:
+		return STREAM_WAIT;
+	case SSL_ERROR_WANT_WRITE:
+		s->read_needs_write = true;
+		return STREAM_WAIT;
+	case SSL_ERROR_ZERO_RETURN:
+		s->ended = true;
+		return STREAM_END;
+	}
+	s->tls_error = ERR_peek_error();
+	ERR_clear_error();
+	if (s->error != 0)
+		return STREAM_FAILED;
+	if (s->ended && SSL_is_init_finished(s->ssl))
+		return STREAM_END;	/* no close_notify: what was framed in the stream will tell whether it is whole */
+	return stream_fail(s, s->ended ? ECONNRESET : -1);
+}
+
+static enum stream_result
+stream_read_tls(struct stream *s, char *to, size_t most, size_t *n)
+{
+	enum stream_result r = STREAM_OK;
+	size_t got;
+
+	*n = 0;
+	while (*n < most && r == STREAM_OK) {
+		if (*n != 0 && !s->readable && !SSL_has_pending(s->ssl))
+			break;
+		if (SSL_read_ex(s->ssl, to + *n, most - *n, &got))
+			*n += got;
+		else
+			r = stream_tls_result(s, 0);
+	}
+	return *n != 0 ? STREAM_OK : r;
+}
+
+static enum stream_result
+stream_write_tls(struct stream *s, const char *from, size_t n, size_t *written)
+{
+	size_t done;
+
+	*written = 0;
+	while (*written < n) {
+		size_t piece = n - *written < CHUNK_BYTES ? n - *written : CHUNK_BYTES;
+
+		if (!SSL_write_ex(s->ssl, from + *written, piece, &done)) {
+			int e = SSL_get_error(s->ssl, 0);
+
+			if (e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ)
+				return STREAM_OK;
+			s->tls_error = ERR_peek_error();
+			ERR_clear_error();
+			return stream_fail(s, -1);
+		}
+		*written += done;
+	}
+	return STREAM_OK;
+}
+
+bool
+stream_is_established(const struct stream *s)
+{
+	return s->ssl == NULL || SSL_is_init_finished(s->ssl);
+}
+
+/* ---- reading and writing ---- */
+
+static enum stream_result
+stream_read_plain(struct stream *s, char *to, size_t most, size_t *n)
+{
+	ssize_t got;
+
+	if (!s->readable)
+		return s->error == 0 ? STREAM_WAIT : STREAM_FAILED;
+	got = stream_recv(s, to, most);
+	if (got > 0) {
+		*n = (size_t)got;
+		return STREAM_OK;
+	}
+	if (got == 0)
+		return STREAM_END;
+	return errno == EAGAIN && s->error == 0 ? STREAM_WAIT : stream_fail(s, errno);
+}
+
+enum stream_result
+stream_read(struct stream *s, char *to, size_t most, struct slice *got)
+{
+	enum stream_result r;
+	size_t n = 0;
+
+	ALIVE(s, STREAM_MAGIC);
+	if (s->connecting)
+		return STREAM_WAIT;
+	if (s->error != 0 && s->ssl != NULL)
+		return STREAM_FAILED;
+	if (to == NULL) {
+		must(most <= LOOP_SCRATCH);
+		to = s->loop->in;
+	}
+	if (s->ssl != NULL)
+		r = stream_read_tls(s, to, most, &n);
+	else
+		r = s->ended ? STREAM_END : stream_read_plain(s, to, most, &n);
+	*got = slice_make(to, n);
+	return r;
+}
+
+static enum stream_result
+stream_keep(struct stream *s, struct slice bytes)
+{
+	while (bytes.n != 0) {
+		struct chunk *c = s->out_last;
+		size_t n;
+
+		if (c == NULL || c->n == CHUNK_BYTES) {
+			c = chunk_get(s->loop);
+			if (c == NULL)
+				return stream_fail(s, ENOMEM);
+			if (s->out_last != NULL)
+				s->out_last->next = c;
+			else
+				s->out_first = c;
+			s->out_last = c;
+		}
+		n = bytes.n < CHUNK_BYTES - c->n ? bytes.n : CHUNK_BYTES - c->n;
+		memcpy(c->bytes + c->n, bytes.p, n);
+		c->n += n;
+		s->out_bytes += n;
+		bytes = slice_skip(bytes, n);
+	}
+	return STREAM_OK;
+}
+
+/* Offers bytes to the socket; *written may be less than n, down to 0. */
+static enum stream_result
+stream_offer(struct stream *s, const char *from, size_t n, int flags, size_t *written)
+{
+	ssize_t sent;
+
+	if (s->ssl != NULL)
+		return stream_write_tls(s, from, n, written);
+	*written = 0;
+	sent = stream_send(s, from, n, flags);
+	if (sent == -1)
+		return errno == EAGAIN ? STREAM_OK : stream_fail(s, errno);
+	*written = (size_t)sent;
+	return STREAM_OK;
+}
+
+static enum stream_result
+stream_put(struct stream *s, struct slice bytes, int flags)
+{
+	size_t written = 0;
+
+	ALIVE(s, STREAM_MAGIC);
+	if (s->error != 0)
+		return STREAM_FAILED;
+	must(!s->shut_wanted);
+	if (bytes.n == 0)
+		return STREAM_OK;
+	if (s->out_first == NULL && !s->connecting && stream_offer(s, bytes.p, bytes.n, flags, &written) != STREAM_OK)
+		return STREAM_FAILED;
+	return stream_keep(s, slice_skip(bytes, written));
+}
+
+enum stream_result
+stream_write(struct stream *s, struct slice bytes)
+{
+	return stream_put(s, bytes, 0);
+}
+
+enum stream_result
+stream_write_more(struct stream *s, struct slice bytes)
+{
+	return stream_put(s, bytes, MSG_MORE);
+}
+
+static void
+stream_shut_now(struct stream *s)
+{
+	s->shut_done = true;
+	if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && SSL_shutdown(s->ssl) < 0)
+		ERR_clear_error();
+	shutdown(s->fd, SHUT_WR);
+}
+
+void
+stream_shut(struct stream *s)
+{
+	ALIVE(s, STREAM_MAGIC);
+	if (s->shut_wanted || s->error != 0 || s->fd == -1)
+		return;
+	s->shut_wanted = true;
+	if (s->out_first == NULL)
+		stream_shut_now(s);
+}
+
+/* True when nothing is pending any more. */
+static bool
+stream_flush(struct stream *s)
+{
+	while (s->out_first != NULL) {
+		struct chunk *c = s->out_first;
+		size_t written;
+
+		if (stream_offer(s, c->bytes + c->at, c->n - c->at, 0, &written) != STREAM_OK)
+			return false;
+		c->at += written;
+		s->out_bytes -= written;
+		if (c->at < c->n)
+			return false;
+		s->out_first = c->next;
+		if (s->out_first == NULL)
+			s->out_last = NULL;
+		chunk_put(s->loop, c);
+	}
+	return true;
+}
+
+/* ---- events ---- */
+
+static void
+on_stream_event(evutil_socket_t fd, short happened, void *arg)
+{
+	struct stream *s = arg;
+	unsigned what = 0;
+
+	(void)fd;
+	ALIVE(s, STREAM_MAGIC);
+	if (happened & EV_CLOSED)
+		s->hup = true;
+	if (happened & (EV_READ | EV_CLOSED)) {
+		s->readable = true;
+		what |= STREAM_CAN_READ;
+	}
+	if (happened & EV_WRITE) {
+		if (s->connecting) {
+			s->connecting = false;
+			what |= STREAM_CONNECTED;
+		}
+		if (s->out_first != NULL && stream_flush(s)) {
+			what |= STREAM_DRAINED;
+			if (s->shut_wanted)
+				stream_shut_now(s);
+		}
+		if (s->read_needs_write || s->error != 0) {
+			s->read_needs_write = false;
+			what |= STREAM_CAN_READ;
+		}
+	}
+	if (what != 0)
+		s->ready(s, what);
+}
+
+bool
+stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner)
+{
+	*s = (struct stream){ .magic = STREAM_MAGIC, .fd = fd, .loop = l, .ready = ready, .owner = owner };
+	list_init(&s->again);
+	list_init(&s->recent);
+	if (event_assign(&s->event, l->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_stream_event,
+		s) == -1 ||
+	    event_add(&s->event, NULL) == -1) {
+		s->fd = -1;
+		return false;
+	}
+	if (ssl != NULL)
+		stream_set_tls(s, ssl);
+	return true;
+}
+
+void
+stream_hand_over(struct stream *s, stream_fn *ready, void *owner)
+{
+	ALIVE(s, STREAM_MAGIC);
+	s->ready = ready;
+	s->owner = owner;
+}
+
+void
+stream_again(struct stream *s)
+{
+	ALIVE(s, STREAM_MAGIC);
+	if (list_is_empty(&s->again))
+		list_add_tail(&s->loop->again, &s->again);
+}
+
+bool
+stream_may_have_more(const struct stream *s)
+{
+	return s->readable || (s->ssl != NULL && SSL_has_pending(s->ssl));
+}
+
+bool
+stream_is_reset(struct stream *s)
+{
+	char c;
+
+	if (s->error != 0)
+		return true;
+	if (recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || errno == EAGAIN || errno == EINTR)
+		return false;
+	stream_fail(s, errno);
+	return true;
+}
+
+bool
+stream_peek(struct stream *s, char *to, size_t most, struct slice *got)
+{
+	ssize_t n = recv(s->fd, to, most, MSG_PEEK | MSG_DONTWAIT);
+
+	*got = slice_make(to, n > 0 ? (size_t)n : 0);
+	if (n > 0)
+		return true;
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n == -1)
+		stream_fail(s, errno);
+	return false;
+}
+
+bool
+stream_is_quiet(struct stream *s)
+{
+	char c;
+
+	return s->error == 0 && recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == -1 && errno == EAGAIN;
+}
+
+void
+stream_close(struct stream *s)
+{
+	ALIVE(s, STREAM_MAGIC);
+	if (s->fd == -1)
+		return;
+	list_remove(&s->again);
+	list_remove(&s->recent);
+	if (s->ssl != NULL) {
+		if (s->error == 0 && !s->shut_done && s->out_first == NULL && SSL_is_init_finished(s->ssl) &&
+		    SSL_shutdown(s->ssl) < 0)
+			ERR_clear_error();
+		SSL_free(s->ssl);
+		s->ssl = NULL;
+	}
+	event_del(&s->event);
+	close(s->fd);
+	s->fd = -1;
+	while (s->out_first != NULL) {
+		struct chunk *c = s->out_first;
+
+		s->out_first = c->next;
+		chunk_put(s->loop, c);
+	}
+	s->out_last = NULL;
+	s->out_bytes = 0;
+}
+
+const char *
+stream_why(const struct stream *s, char *text, size_t room)
+{
+	const char *reason;
+
+	if (s->error == 0)
+		return "closed";
+	if (s->error > 0)
+		return strerror_r(s->error, text, room);
+	reason = ERR_reason_error_string(s->tls_error);
+	snprintf(text, room, "TLS: %s", reason != NULL ? reason : "failed");
+	return text;
+}
+
+/* ---- the loop's share ---- */
+
+/* Those that have been quiet since they were read short are asked once more: an error behind the data shows now. */
+static void
+on_recent(struct timer *t, uint64_t now_ms)
+{
+	struct loop *l = CONTAINER(t, struct loop, recent_timer);
+
+	LIST_EACH (at, after, &l->recent) {
+		struct stream *s = LIST_ENTRY_OF(at, struct stream, recent);
+
+		if (now_ms - s->touched_ms < STREAM_QUIET_MS)
+			continue;
+		list_remove(&s->recent);
+		s->readable = true;
+		stream_again(s);
+	}
+	if (!list_is_empty(&l->recent))
+		loop_timer_by(l, t, now_ms + STREAM_QUIET_MS);
+}
+
+void
+stream_loop_init(struct loop *l)
+{
+	list_init(&l->recent);
+	timer_init(&l->recent_timer, on_recent);
+}
+
+void
+stream_loop_fini(struct loop *l)
+{
+	while (l->chunks != NULL) {
+		struct chunk *c = l->chunks;
+
+		l->chunks = c->next;
+		free(c);
+	}
+	timer_cancel(&l->recent_timer);
+}

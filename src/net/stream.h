@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stream.h - one connected socket, plain or TLS, edge-triggered.
+ *
+ * Embedded in whoever owns it; one thread's. The socket is added to the loop once, for both directions, so relaying a
+ * message costs one read and one write and no epoll_ctl. An edge does not repeat itself: whoever was told CAN_READ reads
+ * until STREAM_WAIT, or stops because its sink is blocked and comes back when the sink has DRAINED, or says stream_again().
+ *
+ * A read that came back short has emptied the socket, so the EAGAIN after it is not asked for. The end of the peer's
+ * stream is announced by an event of its own (EPOLLRDHUP). An error that arrived together with the last data is not:
+ * for that, streams that were read short are looked at once more when they have been quiet for about a second.
+ *
+ * Writing keeps what the socket refuses; a stream with nothing pending owns no buffer. Whoever writes while
+ * stream_is_blocked() makes memory grow: check first.
+ */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+
+#include <openssl/ssl.h>
+
+#include "base/slice.h"
+#include "net/loop.h"
+
+enum stream_result {
+	STREAM_OK,
+	STREAM_WAIT,		/* nothing now; an event will come */
+	STREAM_END,		/* the peer has sent all it will (its half is closed) */
+	STREAM_FAILED,		/* reset, timed out, broken TLS: errno or TLS text by stream_why() */
+};
+
+/* What an event says. */
+enum { STREAM_CAN_READ = BIT(0), STREAM_DRAINED = BIT(1), STREAM_CONNECTED = BIT(2) };
+
+struct stream;
+typedef void stream_fn(struct stream *s, unsigned what);
+
+struct stream {
+	uint32_t magic;
+	int fd;				/* -1: closed */
+	struct loop *loop;
+	stream_fn *ready;		/* the owner's; found by CONTAINER() or through `owner` */
+	void *owner;
+	SSL *ssl;			/* NULL: plain */
+	struct chunk *out_first, *out_last;	/* refused by the socket, to be sent when it takes more */
+	size_t out_bytes;
+	struct list again;
+	struct list recent;		/* on the loop's list of those read short of late */
+	int error;			/* errno of what failed; -1: TLS, then */
+	unsigned long tls_error;	/* OpenSSL's code */
+	bool connecting;		/* the first EV_WRITE ends it */
+	bool readable;			/* the socket may have more */
+	bool hup;			/* the peer's FIN has come: read until it is seen */
+	bool read_needs_write;		/* TLS wants to write before it can read on */
+	bool shut_wanted, shut_done;
+	bool ended;			/* STREAM_END was returned */
+	uint64_t touched_ms;		/* when it was last read short */
+	struct event event;
+};
+
+/* Takes over the descriptor (non-blocking). ssl: taken over too, in accept state; NULL: plain. False: the loop refuses it, the
+ * descriptor is then still the caller's. */
+bool stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner) MUST_CHECK;
+/* From now on TLS; only before anything was read or written. */
+void stream_set_tls(struct stream *s, SSL *ssl);
+/* Closes at once: pending output is lost (TLS: with a close_notify where it can be sent). Twice is fine. Memory that holds
+ * the stream must outlive the turn (loop_reap). */
+void stream_close(struct stream *s);
+/* Another owner takes the stream over. */
+void stream_hand_over(struct stream *s, stream_fn *ready, void *owner);
+
+/* Reads at most `most` bytes into `to`, or into the loop's scratch where `to` is NULL (most <= LOOP_SCRATCH then). */
+enum stream_result stream_read(struct stream *s, char *to, size_t most, struct slice *got) MUST_CHECK;
+/* STREAM_OK or STREAM_FAILED; what the socket refuses is copied and kept. */
+enum stream_result stream_write(struct stream *s, struct slice bytes) MUST_CHECK;
+/* The same, and more follows at once: a short segment need not leave on its own. */
+enum stream_result stream_write_more(struct stream *s, struct slice bytes) MUST_CHECK;
+/* When all that is pending has been sent, the peer is told that nothing follows. */
+void stream_shut(struct stream *s);
+/* Call ready(CAN_READ) again when others have had their turn. */
+void stream_again(struct stream *s);
+/* Would a read be worth while? False: an event will come. */
+bool stream_may_have_more(const struct stream *s);
+/* The owner does not want data now: has the peer broken off? Asks the socket. */
+bool stream_is_reset(struct stream *s);
+/* What is there (plain only), left unread; empty when nothing has come. False: it ended or failed. */
+bool stream_peek(struct stream *s, char *to, size_t most, struct slice *got) MUST_CHECK;
+/* Nothing has come and the peer has not closed: asks the socket. */
+bool stream_is_quiet(struct stream *s);
+/* TLS: the handshake is over. Plain: true. */
+bool stream_is_established(const struct stream *s);
+/* Why it failed, for a log line; static or in text. */
+const char *stream_why(const struct stream *s, char *text, size_t room);
+
+/* The loop's share of all this; called by loop.c. */
+void stream_loop_init(struct loop *l);
+void stream_loop_fini(struct loop *l);
+
+static inline bool
+stream_is_blocked(const struct stream *s)
+{
+	return s->out_first != NULL;
+}
+
+static inline bool
+stream_has_failed(const struct stream *s)
+{
+	return s->error != 0;
+}
+
+static inline bool
+stream_is_open(const struct stream *s)
+{
+	return s->fd != -1;
+}
+
+#endif

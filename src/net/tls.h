@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tls.h - TLS contexts: certificates, versions, ciphers, tickets, SNI, ALPN.
+ *
+ * A tls_set is what a listener presents, loaded once on the main thread while the files can be read; each worker makes a
+ * tls_context of it, so that threads share no SSL_CTX (its counters would be a global lock). All contexts of a set share the
+ * certificate and key objects and the ticket keys, so a session that one worker gave resumes with another.
+ */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include <openssl/ssl.h>
+
+#include "conf/conf.h"
+
+struct tls_set;
+struct tls_context;
+
+/* Reads every certificate (with its chain) and key, of which there is at least one; each mistake is reported as conf does, all
+ * of them. NULL then. The caller owns the result; contexts made of it may outlive it. */
+struct tls_set *tls_set_new(const struct conf_listener *cf, conf_report_fn *report, void *arg) MUST_CHECK;
+void tls_set_free(struct tls_set *s);		/* NULL is fine */
+
+/* For one thread. TLS 1.2 and 1.3; AEAD ciphers with forward secrecy; ALPN http/1.1; one stateless ticket; the first
+ * certificate where SNI names none. */
+struct tls_context *tls_context_new(const struct tls_set *s) MUST_CHECK;
+void tls_context_free(struct tls_context *c);	/* NULL is fine; its connections go on */
+/* A server's end of a connection, in accept state, without a BIO. NULL: out of memory. */
+SSL *tls_accept(struct tls_context *c) MUST_CHECK;
+
+/* The first error of this thread's queue as text, and the queue emptied. */
+const char *tls_why(char *text, size_t room);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Choosing a gateway for a newcomer. A balance is a function that picks one of the eligible, under the pool's lock; it looks
+ * at each gateway once or twice and allocates nothing.
+ */
+#include "pool/pool.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define POOL_MAGIC 0x9001feed
+
+/* Where a gateway is found by its tag: a cookie names one with each request. */
+struct pool_tag {
+	uint64_t tag;
+	struct gateway *gateway;
+};
+
+typedef struct gateway *pool_balance_fn(struct pool *p, const struct pool_tried *tried);
+
+bool
+pool_was_tried(const struct pool_tried *tried, const struct gateway *g)
+{
+	for (unsigned i = 0; i < tried->n; i++)
+		if (tried->gateway[i] == g)
+			return true;
+	return false;
+}
+
+static bool
+pool_may_choose(const struct pool_tried *tried, const struct gateway *g)
+{
+	return gateway_takes_newcomers(g) && !pool_was_tried(tried, g);
+}
+
+/* load / weight of a below that of b; without division, and no product exceeds 64 bits. */
+static bool
+is_less_loaded(const struct gateway *a, const struct gateway *b)
+{
+	return (uint64_t)gateway_load(a) * gateway_weight(b) < (uint64_t)gateway_load(b) * gateway_weight(a);
+}
+
+/* Smooth weighted round robin: everyone gains its weight each time, and whoever has gathered most is chosen and pays what all
+ * gained together. A 5:1:1 comes out as a a b a c a a and not as five a in a row. */
+static struct gateway *
+choose_roundrobin(struct pool *p, const struct pool_tried *tried)
+{
+	struct gateway *best = NULL;
+	int gained = 0;
+
+	for (unsigned i = 0; i < p->gateways; i++) {
+		struct gateway *g = p->gateway[i];
+		int weight;
+
+		if (!pool_may_choose(tried, g))
+			continue;
+		weight = (int)gateway_weight(g);
+		g->current_weight += weight;
+		gained += weight;
+		if (best == NULL || g->current_weight > best->current_weight)
+			best = g;
+	}
+	if (best != NULL)
+		best->current_weight -= gained;
+	return best;
+}
+
+/* Ties go round: the search begins behind the one chosen last. */
+static struct gateway *
+choose_leastconn(struct pool *p, const struct pool_tried *tried)
+{
+	struct gateway *best = NULL;
+	unsigned at = p->turn;
+
+	for (unsigned i = 0; i < p->gateways; i++) {
+		struct gateway *g = p->gateway[at];
+
+		at = at + 1 == p->gateways ? 0 : at + 1;
+		if (!pool_may_choose(tried, g) || (best != NULL && !is_less_loaded(g, best)))
+			continue;
+		best = g;
+		p->turn = at;
+	}
+	return best;
+}
+
+/* xorshift64* (Marsaglia; Vigna): good enough for spreading, and cheap under a lock. Below n, which is far below 2^32. */
+static uint64_t
+pool_random(struct pool *p, uint64_t n)
+{
+	p->random ^= p->random >> 12;
+	p->random ^= p->random << 25;
+	p->random ^= p->random >> 27;
+	return (p->random * 0x2545f4914f6cdd1d >> 11) % n;
+}
+
+/* One of the eligible but `other`, each with the chance of its weight; total is their weights' sum, which may have changed by
+ * an operator's hand since: then the last one is as good. */
+static struct gateway *
+pool_draw(struct pool *p, const struct pool_tried *tried, const struct gateway *other, uint64_t total)
+{
+	uint64_t drawn = total != 0 ? pool_random(p, total) : 0;
+	struct gateway *last = NULL;
+
+	for (unsigned i = 0; i < p->gateways; i++) {
+		struct gateway *g = p->gateway[i];
+		unsigned weight = gateway_weight(g);
+
+		if (g == other || !pool_may_choose(tried, g))
+			continue;
+		last = g;
+		if (drawn < weight)
+			break;
+		drawn -= weight;
+	}
+	return last;
+}
+
+/* The better of two drawn at random: nearly as even as asking all, and a newcomer that everyone sees as the least loaded is not
+ * overrun (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"). */
+static struct gateway *
+choose_random(struct pool *p, const struct pool_tried *tried)
+{
+	struct gateway *one, *two;
+	uint64_t total = 0, rest;
+
+	for (unsigned i = 0; i < p->gateways; i++)
+		if (pool_may_choose(tried, p->gateway[i]))
+			total += gateway_weight(p->gateway[i]);
+	one = pool_draw(p, tried, NULL, total);
+	if (one == NULL)
+		return NULL;
+	rest = total > gateway_weight(one) ? total - gateway_weight(one) : 0;
+	two = pool_draw(p, tried, one, rest);
+	return two != NULL && is_less_loaded(two, one) ? two : one;
+}
+
+static pool_balance_fn *const balances[] = {
+	[CONF_BALANCE_ROUNDROBIN] = choose_roundrobin,
+	[CONF_BALANCE_LEASTCONN] = choose_leastconn,
+	[CONF_BALANCE_RANDOM] = choose_random,
+};
+
+struct gateway *
+pool_choose(struct pool *p, const struct pool_tried *tried)
+{
+	struct gateway *g;
+
+	ALIVE(p, POOL_MAGIC);
+	pthread_mutex_lock(&p->lock);
+	g = balances[p->conf->balance](p, tried);
+	if (g != NULL)
+		gateway_reserve(g);
+	pthread_mutex_unlock(&p->lock);
+	return g != NULL ? gateway_ref(g) : NULL;
+}
+
+static int
+tag_compare(const void *one, const void *two)
+{
+	const struct pool_tag *a = one, *b = two;
+
+	return (a->tag > b->tag) - (a->tag < b->tag);
+}
+
+struct gateway *
+pool_find_tag(const struct pool *p, uint64_t tag)
+{
+	struct pool_tag key = { .tag = tag };
+	const struct pool_tag *found = bsearch(&key, p->by_tag, p->gateways, sizeof key, tag_compare);
+
+	return found != NULL ? found->gateway : NULL;
+}
+
+/* In the form of the configuration's mistakes. */
+static void
+pool_report(const struct conf_pool *cf, const struct conf_gateway *g, const char *what, conf_report_fn *report, void *arg)
+{
+	char *line = mem_printf("%s:%u: [pool %s] gateway: '%s %s': %s", g->place.file, g->place.line, cf->name, g->name,
+	    g->address, what);
+
+	report(arg, line);
+	free(line);
+}
+
+static bool
+pool_add_gateways(struct pool *p, conf_report_fn *report, void *arg)
+{
+	const struct conf_pool *cf = p->conf;
+
+	if (cf->gateways > POOL_GATEWAYS_MAX) {
+		pool_report(cf, &cf->gateway[POOL_GATEWAYS_MAX], "there are too many; a pool has at most 4096", report, arg);
+		return false;
+	}
+	for (unsigned i = 0; i < cf->gateways; i++) {
+		const char *why;
+		struct gateway *g = gateway_new(&cf->gateway[i], p->name, i, &why);
+
+		if (g == NULL)
+			pool_report(cf, &cf->gateway[i], why, report, arg);
+		else
+			p->gateway[p->gateways++] = g;
+	}
+	return p->gateways == cf->gateways;
+}
+
+static bool
+pool_sort_tags(struct pool *p, conf_report_fn *report, void *arg)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < p->gateways; i++)
+		p->by_tag[i] = (struct pool_tag){ p->gateway[i]->tag, p->gateway[i] };
+	qsort(p->by_tag, p->gateways, sizeof *p->by_tag, tag_compare);
+	for (unsigned i = 1; i < p->gateways; i++) {
+		const struct gateway *one = p->by_tag[i - 1].gateway, *two = p->by_tag[i].gateway;
+		char *what;
+
+		if (one->tag != two->tag)
+			continue;
+		what = mem_printf("a cookie could not tell it from '%s'; give it another name", one->name);
+		pool_report(p->conf, &p->conf->gateway[two->index], what, report, arg);
+		free(what);
+		good = false;
+	}
+	return good;
+}
+
+struct pool *
+pool_new(const struct conf_pool *cf, conf_report_fn *report, void *arg)
+{
+	struct pool *p = mem_zalloc(sizeof *p);
+
+	must((unsigned)cf->balance < COUNT(balances));
+	p->magic = POOL_MAGIC;
+	p->conf = cf;
+	p->name = mem_strdup(cf->name);
+	p->gateway = mem_zalloc((cf->gateways + 1) * sizeof *p->gateway);
+	p->by_tag = mem_zalloc((cf->gateways + 1) * sizeof *p->by_tag);
+	pthread_mutex_init(&p->lock, NULL);
+	if (getrandom(&p->random, sizeof p->random, GRND_NONBLOCK) != sizeof p->random || p->random == 0)
+		p->random = clock_wall_us();	/* any start but zero will do */
+	if (pool_add_gateways(p, report, arg) && pool_sort_tags(p, report, arg))
+		return p;
+	pool_free(p);
+	return NULL;
+}
+
+void
+pool_free(struct pool *p)
+{
+	if (p == NULL)
+		return;
+	ALIVE(p, POOL_MAGIC);
+	for (unsigned i = 0; i < p->gateways; i++)
+		gateway_unref(p->gateway[i]);
+	pthread_mutex_destroy(&p->lock);
+	p->magic = 0;
+	free(p->by_tag);
+	free(p->gateway);
+	free(p->name);
+	free(p);
+}

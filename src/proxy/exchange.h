@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * exchange.h - one request and its response.
+ *
+ * It is there from a request's first byte until its response has been handed to the client's stream: gathers the head, asks
+ * for the route and the gateway, tries others where one cannot be reached, passes both bodies on, and at last hands out its
+ * record. A head's slices point into `in`, which lives as long as the exchange.
+ */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include "http/h1.h"
+#include "proxy/client.h"
+#include "proxy/flow.h"
+
+/* Holds an ordinary request's head; a larger one gets a buffer of max_header. */
+#define EXCHANGE_FIRST 4096
+
+enum exchange_state {
+	EXCHANGE_HEAD,		/* gathering the request's head */
+	EXCHANGE_CONNECTING,	/* to a gateway */
+	EXCHANGE_WAITING,	/* the request's head has gone out; the response's is to come */
+	EXCHANGE_RESPONDING,	/* the response's head has gone out */
+	EXCHANGE_OVER,
+};
+
+struct exchange {
+	uint32_t magic;
+	enum exchange_state state;
+	struct client *client;
+	struct proxy *proxy;
+	struct reap reap;
+
+	char *in;			/* first[], or big */
+	char *big;			/* malloc'd where first[] is too small; NULL else */
+	size_t in_room, in_n;		/* bytes in it */
+	char *body_in;			/* a chunked body is read into it; NULL: none has to be */
+	struct slice rest;		/* what was read beyond the head, later beyond the body; in `in` or body_in */
+	struct h1 h1;
+
+	const struct service *service;
+	struct affinity_choice choice;	/* gateway != NULL: reserved and referenced, ours to give back */
+	struct pool_tried tried;
+	struct link *link;
+	bool upgrade;			/* to WebSocket, well-formed */
+	struct addr addr;		/* the believed client's */
+
+	struct flow up, down;		/* the request's body, the response's */
+	char *trailer_up, *trailer_down;
+	bool up_dead;			/* the gateway takes no more of it; its answer may still come */
+
+	struct h1 response_h1;
+	char *response_in;		/* a response's head that came in pieces */
+	size_t response_n;
+
+	bool keep_client, keep_link;
+	bool fresh;			/* no idle link any more: one has failed us */
+	uint64_t begun_ms, begun_us, connected_us, responded_us;
+	uint64_t connect_by_ms;
+	uint64_t moved_ms;		/* when anything last moved */
+	unsigned retries;
+	unsigned status;
+	uint64_t head_in_bytes, head_out_bytes;
+	struct slice request_id;
+	char id[PROXY_REQUEST_ID];
+
+	struct head head;		/* of the request; big, so behind what is used much */
+	char first[EXCHANGE_FIRST];
+};
+
+enum exchange_head { EXCHANGE_HEAD_WAIT, EXCHANGE_HEAD_DONE, EXCHANGE_HEAD_END, EXCHANGE_HEAD_FAILED, EXCHANGE_HEAD_REFUSED };
+
+/* rest: what was read already. NULL: out of memory. */
+struct exchange *exchange_new(struct client *c, struct slice rest) MUST_CHECK;
+/* Gives everything back without a record: nothing had come. */
+void exchange_drop(struct exchange *x);
+/* Reads on; with DONE exchange_begin() is due, with REFUSED (malformed, too large) *why is the reason. */
+enum exchange_head exchange_read_head(struct exchange *x, enum end_reason *why) MUST_CHECK;
+void exchange_begin(struct exchange *x);
+/* The client's stream has something to say while the exchange is served. */
+void exchange_client_ready(struct exchange *x, unsigned what);
+/* The client's timer fired: acts on what is overdue, or sets it anew. */
+void exchange_timer(struct exchange *x, uint64_t now_ms);
+/* Answers with the reason's status where an answer is still possible, else cuts off; records. */
+void exchange_fail(struct exchange *x, enum end_reason why);
+/* No answer, no delay: records, and ends the client too. */
+void exchange_abort(struct exchange *x, enum end_reason why);
+/* The link, the gateway's reservation and the choice go over to a session. */
+struct link *exchange_take_link(struct exchange *x) MUST_CHECK;
+/* Fills in what is known of the request and the choice. */
+void exchange_describe(const struct exchange *x, struct record *r);
+
+#endif

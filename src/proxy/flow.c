@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bodies, piece by piece. */
+#include "proxy/flow.h"
+
+/* Reads in a row before others have their turn. */
+#define FLOW_READS 16
+/* Below this, putting bytes behind a head costs less than a system call of their own. */
+#define FLOW_COPY 16384
+
+void
+flow_init(struct flow *f, struct stream *from, struct stream *to, enum head_framing in, uint64_t length,
+    enum head_framing out, char *trailer)
+{
+	*f = (struct flow){ .from = from, .to = to, .out = out, .trailers = trailer != NULL };
+	body_reader_init(&f->reader, in, length, trailer);
+	f->done = body_is_done(&f->reader);
+}
+
+static void
+flow_add_chunk(struct buf *b, struct slice data)
+{
+	char head[BODY_CHUNK_HEAD];
+
+	buf_add(b, slice_make(head, body_chunk_head(head, data.n)));
+	buf_add(b, data);
+	buf_lit(b, "\r\n");
+}
+
+/* False: the sink failed. */
+static bool
+flow_put(struct flow *f, struct slice data, struct buf *b)
+{
+	f->bytes += data.n;
+	if (f->out == FRAMING_CHUNKED) {
+		flow_add_chunk(b, data);
+		must(!b->full);		/* LOOP_SCRATCH_OUT holds a whole read, however finely chunked */
+		return true;
+	}
+	if (data.n <= FLOW_COPY && data.n <= b->room - b->n) {
+		buf_add(b, data);
+		return true;
+	}
+	if (stream_write_more(f->to, buf_slice(b)) != STREAM_OK)
+		return false;
+	b->n = 0;
+	return stream_write(f->to, data) == STREAM_OK;
+}
+
+static void
+flow_finish(struct flow *f, struct buf *b)
+{
+	f->done = true;
+	if (f->out != FRAMING_CHUNKED)
+		return;
+	buf_lit(b, "0\r\n");
+	if (f->trailers && f->reader.framing == FRAMING_CHUNKED)
+		buf_add(b, body_trailers(&f->reader));
+	buf_lit(b, "\r\n");
+	must(!b->full);
+}
+
+enum flow_result
+flow_feed(struct flow *f, struct slice *in, struct buf *before)
+{
+	enum body_result r = BODY_MORE;
+	struct slice data;
+
+	while (!f->done && (r = body_read(&f->reader, in, &data)) == BODY_DATA)
+		if (!flow_put(f, data, before))
+			return FLOW_SINK_FAILED;
+	if (r == BODY_DONE)
+		flow_finish(f, before);
+	if (r != BODY_BAD && stream_write(f->to, buf_slice(before)) != STREAM_OK)
+		return FLOW_SINK_FAILED;
+	before->n = 0;
+	if (r == BODY_BAD)
+		return FLOW_BAD;
+	return f->done ? FLOW_DONE : FLOW_WAIT;
+}
+
+static enum flow_result
+flow_ended(struct flow *f)
+{
+	struct buf b = buf_of(f->to->loop->out, LOOP_SCRATCH_OUT);
+
+	if (!body_is_complete_at_end(&f->reader))
+		return FLOW_CUT;
+	flow_finish(f, &b);
+	return stream_write(f->to, buf_slice(&b)) == STREAM_OK ? FLOW_DONE : FLOW_SINK_FAILED;
+}
+
+enum flow_result
+flow_pump(struct flow *f, char *buffer, size_t room, struct slice *rest)
+{
+	enum flow_result r = f->done ? FLOW_DONE : FLOW_WAIT;
+
+	*rest = SLICE_NONE;
+	for (unsigned budget = FLOW_READS; r == FLOW_WAIT && !stream_is_blocked(f->to); budget--) {
+		struct buf b = buf_of(f->to->loop->out, LOOP_SCRATCH_OUT);
+		size_t most = buffer != NULL ? room : LOOP_SCRATCH;
+
+		if (budget == 0) {
+			stream_again(f->from);
+			break;
+		}
+		if (f->reader.framing == FRAMING_LENGTH && f->reader.left < most)
+			most = (size_t)f->reader.left;	/* what follows is the next message's */
+		switch (stream_read(f->from, buffer, most, rest)) {
+		case STREAM_OK:
+			r = flow_feed(f, rest, &b);
+			break;
+		case STREAM_WAIT:
+			return FLOW_WAIT;
+		case STREAM_END:
+			return flow_ended(f);
+		case STREAM_FAILED:
+			return FLOW_SOURCE_FAILED;
+		}
+	}
+	return r;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Heads are copied into one buffer and leave in one write: for the few hundred bytes of a head that costs less than a vector
+ * of thirty pieces costs the kernel.
+ */
+#include "proxy/forward.h"
+
+#include "http/cookie.h"
+
+static void
+forward_field(struct buf *to, struct slice name, struct slice value)
+{
+	buf_add(to, name);
+	buf_lit(to, ": ");
+	buf_add(to, value);
+	buf_lit(to, "\r\n");
+}
+
+/* A Cookie line without ours; the whole line goes when nothing else is in it. */
+static void
+forward_cookie(struct buf *to, const struct field *f, struct slice ours)
+{
+	size_t line = to->n, n;
+
+	if (ours.n == 0) {
+		forward_field(to, f->name, f->value);
+		return;
+	}
+	if (f->name.n + 2 + f->value.n + 2 > to->room - to->n) {
+		to->full = true;
+		return;
+	}
+	buf_add(to, f->name);
+	buf_lit(to, ": ");
+	n = cookie_without(f->value, ours, to->p + to->n);
+	if (n == 0) {
+		to->n = line;
+		return;
+	}
+	to->n += n;
+	buf_lit(to, "\r\n");
+}
+
+/* What a client may not say for itself: written by us behind the others. */
+static bool
+is_ours_to_say(enum field_id id, bool trusted)
+{
+	switch (id) {
+	case FIELD_HOST:
+	case FIELD_X_FORWARDED_FOR:
+	case FIELD_X_REQUEST_ID:
+		return true;
+	case FIELD_X_FORWARDED_HOST:
+	case FIELD_X_FORWARDED_PROTO:
+	case FIELD_FORWARDED:
+		return !trusted;
+	default:
+		return false;
+	}
+}
+
+static void
+forward_for(const struct exchange *x, struct buf *to)
+{
+	char text[ADDR_TEXT];
+	size_t n = addr_host_text(&x->client->peer, text);
+
+	buf_lit(to, "X-Forwarded-For: ");
+	for (unsigned i = 0; x->client->trusted && i < x->head.fields; i++) {
+		if (x->head.field[i].id != FIELD_X_FORWARDED_FOR || x->head.field[i].value.n == 0)
+			continue;
+		buf_add(to, x->head.field[i].value);
+		buf_lit(to, ", ");
+	}
+	buf_add(to, slice_make(text, n));
+	buf_lit(to, "\r\n");
+}
+
+static void
+forward_x(const struct exchange *x, struct buf *to)
+{
+	bool trusted = x->client->trusted;
+
+	forward_for(x, to);
+	if (!trusted || head_find(&x->head, FIELD_X_FORWARDED_PROTO) == NULL) {
+		if (x->client->stream.ssl != NULL)
+			buf_lit(to, "X-Forwarded-Proto: https\r\n");
+		else
+			buf_lit(to, "X-Forwarded-Proto: http\r\n");
+	}
+	if (x->head.host.n != 0 && (!trusted || head_find(&x->head, FIELD_X_FORWARDED_HOST) == NULL))
+		forward_field(to, SLICE_LIT("X-Forwarded-Host"), x->head.host);
+	forward_field(to, SLICE_LIT("X-Request-Id"), x->request_id);
+}
+
+bool
+forward_request(const struct exchange *x, struct buf *to)
+{
+	const struct head *h = &x->head;
+	struct slice ours = affinity_cookie_name(x->service->affinity);
+
+	buf_add(to, h->method_text);
+	buf_byte(to, ' ');
+	buf_add(to, h->target);
+	buf_lit(to, " HTTP/1.1\r\n");
+	forward_field(to, SLICE_LIT("Host"), h->host);
+	for (unsigned i = 0; i < h->fields; i++) {
+		const struct field *f = &h->field[i];
+
+		if (f->hop || is_ours_to_say(f->id, x->client->trusted))
+			continue;
+		if (f->id == FIELD_COOKIE)
+			forward_cookie(to, f, ours);
+		else
+			forward_field(to, f->name, f->value);
+	}
+	if (h->framing == FRAMING_CHUNKED)
+		buf_lit(to, "Transfer-Encoding: chunked\r\n");
+	if (x->upgrade)
+		buf_lit(to, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+	else if (h->accepts_trailers)
+		buf_lit(to, "Connection: TE\r\nTE: trailers\r\n");
+	forward_x(x, to);
+	buf_lit(to, "\r\n");
+	return !to->full;
+}
+
+static void
+forward_status(struct buf *to, const struct head *h)
+{
+	buf_lit(to, "HTTP/1.1 ");
+	buf_u64_wide(to, h->status, 3);
+	buf_byte(to, ' ');
+	buf_add(to, h->reason);
+	buf_lit(to, "\r\n");
+}
+
+/* An answer with a cookie for one must not be kept for all: what would let a shared cache do so is left out. */
+static void
+forward_private(struct buf *to, struct slice value)
+{
+	while (value.p != NULL) {
+		struct slice item = slice_trim(slice_cut(&value, ','));
+
+		if (item.n == 0 || slice_eq_nocase(item, SLICE_LIT("public")) ||
+		    slice_eq_nocase(slice_head(item, sizeof "s-maxage=" - 1), SLICE_LIT("s-maxage=")))
+			continue;
+		buf_lit(to, ", ");
+		buf_add(to, item);
+	}
+}
+
+static void
+forward_cache_control(struct buf *to, const struct head *h)
+{
+	buf_lit(to, "Cache-Control: private");
+	for (unsigned i = 0; i < h->fields; i++)
+		if (h->field[i].id == FIELD_CACHE_CONTROL)
+			forward_private(to, h->field[i].value);
+	buf_lit(to, "\r\n");
+}
+
+static bool
+is_private_already(const struct head *h)
+{
+	for (unsigned i = 0; i < h->fields; i++)
+		if (h->field[i].id == FIELD_CACHE_CONTROL && (head_list_has(h->field[i].value, SLICE_LIT("private")) ||
+		                                                 head_list_has(h->field[i].value, SLICE_LIT("no-store"))))
+			return true;
+	return false;
+}
+
+/* Our cookie; a client that gets none for want of random bytes is as one without cookies. */
+static void
+forward_set_cookie(const struct exchange *x, const struct head *h, struct buf *to)
+{
+	char value[AFFINITY_SET_COOKIE];
+	size_t n = affinity_set_cookie(x->service->affinity, x->proxy->sealer, &x->choice, x->client->stream.ssl != NULL,
+	    clock_wall_us() / 1000000, value);
+
+	if (n == 0)
+		return;
+	forward_field(to, SLICE_LIT("Set-Cookie"), slice_make(value, n));
+	if (!is_private_already(h))
+		forward_cache_control(to, h);
+}
+
+static void
+forward_response_framing(const struct exchange *x, const struct head *h, enum head_framing out, struct buf *to)
+{
+	if (h->status == 101) {
+		buf_lit(to, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+		return;
+	}
+	if (out == FRAMING_CHUNKED)
+		buf_lit(to, "Transfer-Encoding: chunked\r\n");
+	if (!x->keep_client)
+		buf_lit(to, "Connection: close\r\n");
+	else if (x->head.minor == 0)
+		buf_lit(to, "Connection: keep-alive\r\n");
+}
+
+bool
+forward_response(const struct exchange *x, const struct head *h, enum head_framing out, struct buf *to)
+{
+	struct slice ours = affinity_cookie_name(x->service->affinity);
+	bool replace_cache = x->choice.issue && !is_private_already(h), dated = false;
+
+	forward_status(to, h);
+	for (unsigned i = 0; i < h->fields; i++) {
+		const struct field *f = &h->field[i];
+
+		if (f->hop || (f->id == FIELD_CACHE_CONTROL && replace_cache) ||
+		    (f->id == FIELD_SET_COOKIE && ours.n != 0 && slice_eq(cookie_set_name(f->value), ours)))
+			continue;
+		dated |= f->id == FIELD_DATE;
+		forward_field(to, f->name, f->value);
+	}
+	if (!dated)
+		forward_field(to, SLICE_LIT("Date"), proxy_date(x->proxy));	/* RFC 9110, 6.6.1 */
+	if (x->choice.issue)
+		forward_set_cookie(x, h, to);
+	forward_response_framing(x, h, out, to);
+	buf_lit(to, "\r\n");
+	return !to->full;
+}
+
+bool
+forward_interim(const struct head *h, struct buf *to)
+{
+	forward_status(to, h);
+	for (unsigned i = 0; i < h->fields; i++)
+		if (!h->field[i].hop)
+			forward_field(to, h->field[i].name, h->field[i].value);
+	buf_lit(to, "\r\n");
+	return !to->full;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * proxy.h - one worker's share of the proxy: what its clients, exchanges and sessions need from around them.
+ *
+ * Made by the worker on the main thread, then used by that worker's thread alone. What it points to and others share is
+ * immutable or atomic.
+ */
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include "affinity/affinity.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "pool/link.h"
+#include "proxy/record.h"
+#include "proxy/route.h"
+
+#define PROXY_REQUEST_ID 32
+#define PROXY_DATE 29		/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+
+/* What a worker counts; added up by whoever reads it. */
+struct proxy_counts {
+	uint64_t connections;
+	uint64_t requests;
+	uint64_t sessions;
+	uint64_t bad_requests;
+	uint64_t affinity[AFFINITY_OUTCOMES];
+};
+
+/* A request or session has ended. Must not block. */
+typedef void proxy_record_fn(void *arg, const struct record *r);
+/* Something that the main thread should see to: failed connects (health_look). */
+typedef void proxy_notice_fn(void *arg);
+
+struct proxy {
+	struct loop *loop;
+	struct links *links;
+	struct sealer *sealer;
+	struct slab clients, exchanges, sessions;
+	struct list client_list;		/* all clients, for stopping */
+	struct list session_list;		/* all upgraded sessions */
+	struct head *response;			/* a gateway's head while it is passed on: too big for the stack of a callback */
+	proxy_record_fn *on_record;		/* NULL: nobody wants them */
+	proxy_notice_fn *on_failed_connects;
+	void *arg;
+	bool stopping;
+	uint64_t id_base, id_next;		/* of request ids */
+	uint64_t date_s;
+	char date[PROXY_DATE + 1];
+	struct proxy_counts counts;
+};
+
+/* One listener as this worker sees it: what an accepted connection is handed over with. */
+struct door {
+	struct proxy *proxy;
+	struct listener *listener;
+	const struct routes *routes;
+	struct tls_context *tls;		/* NULL: plain */
+};
+
+struct proxy *proxy_new(struct loop *l, const struct seal_ring *ring) MUST_CHECK;
+/* All clients must be gone. NULL is fine. */
+void proxy_free(struct proxy *p);
+
+/* Acceptor's callback (acceptor.h); arg is a struct door. */
+void proxy_accept(void *arg, struct listener *l, int fd, const struct addr *peer);
+/* From now on: idle clients are closed, requests get their answer and then are, nothing is kept. Sessions go on. */
+void proxy_stop(struct proxy *p);
+/* Closes up to `most` sessions properly (1001) that are not on their way out yet; returns how many were left open. */
+size_t proxy_close_sessions(struct proxy *p, size_t most);
+/* Ends whatever is left at once. */
+void proxy_abort(struct proxy *p);
+
+/* The Date field's value (RFC 9110, 5.6.7) of this second. */
+struct slice proxy_date(struct proxy *p);
+void proxy_request_id(struct proxy *p, char id[PROXY_REQUEST_ID]);
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The relay. In steady state a message is one read, a glance at its frame's header, and one write. */
+#include "proxy/tunnel.h"
+
+#include <openssl/rand.h>
+
+#define TUNNEL_MAGIC 0x7a11e110
+
+/* Reads in a row before others have their turn: one MiB. */
+#define TUNNEL_READS 16
+
+static enum tunnel_side
+other(enum tunnel_side side)
+{
+	return side == TUNNEL_CLIENT ? TUNNEL_GATEWAY : TUNNEL_CLIENT;
+}
+
+static void
+tunnel_over(struct tunnel *t)
+{
+	if (t->over)
+		return;
+	t->over = true;
+	timer_cancel(&t->timer);
+	t->on_end(t);
+}
+
+/* The first reason is the true one. */
+static void
+tunnel_because(struct tunnel *t, enum end_reason why)
+{
+	if (t->why == END_NONE)
+		t->why = why;
+}
+
+static void
+tunnel_leave_by(struct tunnel *t)
+{
+	if (t->end_by_ms != 0)
+		return;
+	t->end_by_ms = loop_now_ms(t->loop) + TUNNEL_CLOSE_MS;
+	loop_timer_by(t->loop, &t->timer, t->end_by_ms);
+}
+
+static void
+tunnel_note_close(struct tunnel *t, enum tunnel_side from)
+{
+	if (t->end[from].sent.close_code == 0 || t->close_code != 0)
+		return;
+	t->close_code = t->end[from].sent.close_code;
+	tunnel_because(t, from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_CLOSED);
+}
+
+/* This side breaks off: nothing of it can be read, nothing written to it. The other still gets what is on its way. */
+static void
+tunnel_broke(struct tunnel *t, enum tunnel_side side)
+{
+	struct tunnel_end *to = &t->end[other(side)];
+
+	tunnel_because(t, side == TUNNEL_CLIENT ? END_CLIENT_RESET : END_GATEWAY_RESET);
+	t->end[side].ended = t->end[side].deaf = true;
+	if (to->ended || to->deaf || stream_has_failed(to->stream)) {
+		tunnel_over(t);
+		return;
+	}
+	stream_shut(to->stream);
+	to->deaf = true;
+	tunnel_leave_by(t);
+}
+
+static void
+tunnel_write(struct tunnel *t, enum tunnel_side to, struct slice bytes)
+{
+	if (stream_write(t->end[to].stream, bytes) != STREAM_OK)
+		tunnel_broke(t, to);
+}
+
+/* The close frame goes to this side now; nothing may follow it (RFC 6455, 5.5.1). */
+static void
+tunnel_put_close(struct tunnel *t, enum tunnel_side to)
+{
+	char frame[FRAME_CONTROL_MAX];
+	uint8_t mask[4];
+	size_t n;
+
+	t->end[to].wants_close = false;
+	must(RAND_bytes(mask, sizeof mask) == 1);
+	n = frame_write_close(frame, to == TUNNEL_GATEWAY ? mask : NULL, t->our_code, SLICE_NONE);
+	tunnel_write(t, to, slice_make(frame, n));
+	t->end[to].deaf = true;
+}
+
+/* The rest of the frame that was under way when we wanted to close, then our close frame. */
+static void
+tunnel_pass_last(struct tunnel *t, enum tunnel_side from, struct slice got)
+{
+	enum tunnel_side to = other(from);
+	size_t n = frame_follow_to_boundary(&t->end[from].sent, got);
+
+	t->end[from].bytes += n;
+	tunnel_write(t, to, slice_head(got, n));
+	if (!t->end[to].deaf && frame_is_between(&t->end[from].sent))
+		tunnel_put_close(t, to);
+	else if (t->end[from].sent.close_code != 0)
+		t->end[to].deaf = true;		/* that frame was a close */
+	frame_follow(&t->end[from].sent, slice_skip(got, n));
+}
+
+static void
+tunnel_pass(struct tunnel *t, enum tunnel_side from, struct slice got)
+{
+	enum tunnel_side to = other(from);
+
+	t->moved_ms = loop_now_ms(t->loop);
+	if (UNLIKELY(t->end[to].wants_close && !t->end[to].deaf)) {
+		tunnel_pass_last(t, from, got);
+		return;
+	}
+	frame_follow(&t->end[from].sent, got);
+	if (UNLIKELY(t->end[from].sent.close_code != 0))
+		tunnel_note_close(t, from);
+	if (UNLIKELY(t->end[to].deaf))
+		return;			/* we have said goodbye: read only for its answer */
+	t->end[from].bytes += got.n;
+	tunnel_write(t, to, got);
+}
+
+/* Everybody has said what there was to say. */
+static bool
+tunnel_is_finished(const struct tunnel *t)
+{
+	const struct tunnel_end *c = &t->end[TUNNEL_CLIENT], *g = &t->end[TUNNEL_GATEWAY];
+
+	if (c->ended && g->ended)
+		return !stream_is_blocked(c->stream) && !stream_is_blocked(g->stream);
+	return t->end_by_ms != 0 && c->deaf && g->deaf && (c->ended || c->sent.close_code != 0) &&
+	    (g->ended || g->sent.close_code != 0) && !stream_is_blocked(c->stream) && !stream_is_blocked(g->stream);
+}
+
+/* A half-close is no error: it is passed on, and the end is when both have come. */
+static void
+tunnel_half_closed(struct tunnel *t, enum tunnel_side from)
+{
+	struct tunnel_end *to = &t->end[other(from)];
+
+	if (t->end[from].ended)
+		return;
+	t->end[from].ended = true;
+	tunnel_because(t, from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_CLOSED);
+	stream_shut(to->stream);
+	to->deaf = true;
+	/* After both ends, or a close frame and one, only what is pending can still go out. */
+	if (to->ended || t->close_code != 0)
+		tunnel_leave_by(t);
+}
+
+/* `from` is readable, or the other side has drained. */
+static void
+tunnel_pump(struct tunnel *t, enum tunnel_side from)
+{
+	struct stream *s = t->end[from].stream, *sink = t->end[other(from)].stream;
+	enum stream_result r = STREAM_OK;
+	struct slice got;
+
+	for (unsigned budget = TUNNEL_READS; !t->over && !t->end[from].ended && !stream_is_blocked(sink); budget--) {
+		if (budget == 0) {
+			stream_again(s);	/* others first, then on */
+			break;
+		}
+		r = stream_read(s, NULL, LOOP_SCRATCH, &got);
+		if (r != STREAM_OK)
+			break;
+		tunnel_pass(t, from, got);
+	}
+	if (r == STREAM_END)
+		tunnel_half_closed(t, from);
+	else if (r == STREAM_FAILED && !t->end[from].ended)
+		tunnel_broke(t, from);
+}
+
+static void
+tunnel_ready(struct tunnel *t, enum tunnel_side side, unsigned what)
+{
+	ALIVE(t, TUNNEL_MAGIC);
+	if (t->over)
+		return;
+	if (what & STREAM_CAN_READ) {
+		/* Back-pressure keeps us from reading; a side that broke off must be noticed all the same. */
+		if (stream_has_failed(t->end[side].stream) ||
+		    (stream_is_blocked(t->end[other(side)].stream) && stream_is_reset(t->end[side].stream)))
+			tunnel_broke(t, side);
+		else
+			tunnel_pump(t, side);
+	}
+	if (what & STREAM_DRAINED && !t->over)
+		tunnel_pump(t, other(side));
+	if (!t->over && UNLIKELY(t->why != END_NONE) && tunnel_is_finished(t))
+		tunnel_over(t);
+}
+
+static void
+on_client_ready(struct stream *s, unsigned what)
+{
+	tunnel_ready(s->owner, TUNNEL_CLIENT, what);
+}
+
+static void
+on_gateway_ready(struct stream *s, unsigned what)
+{
+	tunnel_ready(s->owner, TUNNEL_GATEWAY, what);
+}
+
+/* A ping to each side that stands between frames; their pongs, which pass on unasked (RFC 6455, 5.5.3), show that they live, and
+ * a ping that is not acknowledged runs into the socket's own time-out. */
+static void
+tunnel_ping(struct tunnel *t)
+{
+	char frame[FRAME_CONTROL_MAX];
+	uint8_t mask[4];
+
+	must(RAND_bytes(mask, sizeof mask) == 1);
+	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
+		if (t->end[to].deaf || stream_is_blocked(t->end[to].stream) || !frame_is_between(&t->end[other(to)].sent))
+			continue;
+		tunnel_write(t, to, slice_make(frame, frame_write_ping(frame, to == TUNNEL_GATEWAY ? mask : NULL)));
+	}
+}
+
+static uint64_t
+tunnel_due_ms(const struct tunnel *t)
+{
+	uint64_t due = UINT64_MAX, quiet_ms;
+
+	if (t->end_by_ms != 0)
+		return t->end_by_ms;
+	if (t->idle_ms != 0)
+		due = t->moved_ms + t->idle_ms;
+	quiet_ms = t->moved_ms > t->pinged_ms ? t->moved_ms : t->pinged_ms;
+	if (t->ping_ms != 0 && quiet_ms + t->ping_ms < due)
+		due = quiet_ms + t->ping_ms;
+	return due;
+}
+
+static void
+on_tunnel_timer(struct timer *timer, uint64_t now_ms)
+{
+	struct tunnel *t = CONTAINER(timer, struct tunnel, timer);
+
+	ALIVE(t, TUNNEL_MAGIC);
+	if (t->end_by_ms != 0 && now_ms >= t->end_by_ms) {
+		tunnel_over(t);
+		return;
+	}
+	if (t->end_by_ms == 0 && now_ms >= tunnel_due_ms(t)) {
+		if (t->idle_ms != 0 && now_ms >= t->moved_ms + t->idle_ms) {
+			tunnel_close(t, END_TUNNEL_IDLE);
+		} else {
+			t->pinged_ms = now_ms;
+			tunnel_ping(t);
+		}
+	}
+	if (!t->over && tunnel_due_ms(t) != UINT64_MAX)
+		loop_timer_by(t->loop, timer, tunnel_due_ms(t));
+}
+
+void
+tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct stream *gateway, uint64_t idle_ms,
+    uint64_t ping_ms, struct slice from_client, struct slice from_gateway, tunnel_end_fn *on_end)
+{
+	*t = (struct tunnel){ .magic = TUNNEL_MAGIC, .loop = l, .on_end = on_end, .idle_ms = idle_ms, .ping_ms = ping_ms };
+	t->end[TUNNEL_CLIENT].stream = client;
+	t->end[TUNNEL_GATEWAY].stream = gateway;
+	frame_follower_init(&t->end[TUNNEL_CLIENT].sent);
+	frame_follower_init(&t->end[TUNNEL_GATEWAY].sent);
+	t->moved_ms = loop_now_ms(l);
+	timer_init(&t->timer, on_tunnel_timer);
+	stream_hand_over(client, on_client_ready, t);
+	stream_hand_over(gateway, on_gateway_ready, t);
+	if (tunnel_due_ms(t) != UINT64_MAX)
+		loop_timer_by(l, &t->timer, tunnel_due_ms(t));
+	if (from_gateway.n != 0)
+		tunnel_pass(t, TUNNEL_GATEWAY, from_gateway);
+	if (from_client.n != 0 && !t->over)
+		tunnel_pass(t, TUNNEL_CLIENT, from_client);
+	/* What came while nobody read: the edges are past. */
+	stream_again(client);
+	stream_again(gateway);
+}
+
+void
+tunnel_close(struct tunnel *t, enum end_reason why)
+{
+	ALIVE(t, TUNNEL_MAGIC);
+	if (t->over || t->end_by_ms != 0)
+		return;
+	tunnel_because(t, why);
+	t->our_code = end_info(why)->ws;
+	tunnel_leave_by(t);
+	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
+		const struct frame_follower *sent = &t->end[other(to)].sent;
+
+		if (t->end[to].deaf || sent->close_code != 0)
+			t->end[to].deaf = true;		/* it got its close frame from the other side */
+		else if (frame_is_between(sent))
+			tunnel_put_close(t, to);
+		else
+			t->end[to].wants_close = true;
+	}
+	if (!t->over && t->close_code == 0)
+		t->close_code = t->our_code;
+}
+
+void
+tunnel_abort(struct tunnel *t, enum end_reason why)
+{
+	ALIVE(t, TUNNEL_MAGIC);
+	tunnel_because(t, why);
+	tunnel_over(t);
+}

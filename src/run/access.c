@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One list of facts, two spellings. In text every field but the last, the user agent, is without a blank: so
+ * the fields have the same numbers on all lines, for awk, and the user agent is all that stands behind "agent=". This runs on
+ * the workers, once a request, hence no printf, and eight bytes at a time where there is nothing to escape.
+ */
+#include "run/access.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+/* What is cut where, in bytes as they are written. */
+#define CUT_NAME 256		/* of a listener, a pool, a gateway, a selector, a request's id */
+#define CUT_METHOD 64
+#define CUT_TARGET 8000
+#define CUT_HOST 512
+#define CUT_REFERER 3000
+#define CUT_AGENT 2000
+#define CUT_NOT 1200		/* names, numbers, addresses, reasons */
+#define DOTS 3
+_Static_assert(5 * CUT_NAME + CUT_METHOD + CUT_TARGET + CUT_HOST + CUT_REFERER + CUT_AGENT + CUT_NOT <= ACCESS_LINE,
+    "the longest line fits");
+
+/* The least byte that stands for itself. JSON never escapes a blank. */
+#define BLANKS_KEPT 0x20
+#define BLANKS_ESCAPED 0x21
+
+#define EIGHT(byte) (0x0101010101010101U * (byte))
+
+struct line {
+	struct buf to;
+	bool json;
+};
+
+/* A fact's name; its value comes next. A macro, so that each is written as a constant. */
+#define FACT(l, word) ((l)->json ? buf_lit(&(l)->to, ",\"" word "\":") : buf_lit(&(l)->to, " " word "="))
+
+/* ---- escaping ---- */
+
+/* Whether all of them stand for themselves. */
+static inline bool
+eight_are_plain(uint64_t w, unsigned char floor)
+{
+	uint64_t below = w - EIGHT(floor), quote = (w ^ EIGHT('"')) - EIGHT(1), backslash = (w ^ EIGHT('\\')) - EIGHT(1);
+	uint64_t del = (w ^ EIGHT(0x7f)) - EIGHT(1);
+
+	return ((w | below | quote | backslash | del) & EIGHT(0x80)) == 0;
+}
+
+static void
+unit_hex(struct buf *unit, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	buf_byte(unit, hex[c >> 4]);
+	buf_byte(unit, hex[c & 15]);
+}
+
+/* What stands for c, which is one byte of the text. */
+static size_t
+unit_of_text(unsigned char c, struct buf *unit)
+{
+	buf_lit(unit, "\\x");
+	unit_hex(unit, c);
+	return 1;
+}
+
+/* How many bytes the character at the front of s has in UTF-8; 0 when it is none (RFC 3629, 4). */
+static size_t
+utf8_size(struct slice s)
+{
+	unsigned char c = (unsigned char)s.p[0], low = 0x80, high = 0xbf;
+	size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+
+	if (c == 0xe0)
+		low = 0xa0;
+	else if (c == 0xed)
+		high = 0x9f;
+	else if (c == 0xf0)
+		low = 0x90;
+	else if (c == 0xf4)
+		high = 0x8f;
+	if (n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
+		if ((unsigned char)s.p[i] < low || (unsigned char)s.p[i] > high)
+			return 0;
+	return n;
+}
+
+/* What stands for the first character of s, and how many bytes of s that is. */
+static size_t
+unit_of_json(struct slice s, struct buf *unit)
+{
+	unsigned char c = (unsigned char)s.p[0];
+	size_t n = utf8_size(s);
+
+	if (n == 0) {
+		buf_lit(unit, "\xef\xbf\xbd");		/* U+FFFD, as for any reader of broken UTF-8 */
+		return 1;
+	}
+	if (c < 0x20) {
+		buf_lit(unit, "\\u00");
+		unit_hex(unit, c);
+	} else {
+		if (c == '"' || c == '\\')
+			buf_byte(unit, '\\');
+		buf_add(unit, slice_head(s, n));
+	}
+	return n;
+}
+
+/* Eight bytes at most, so that what comes behind something odd is taken by eights again. False: it did not fit. */
+static bool
+line_odd_eight(struct line *l, struct slice *s, size_t end, unsigned char floor)
+{
+	for (unsigned i = 0; i < 8 && s->n != 0; i++) {
+		unsigned char c = (unsigned char)s->p[0];
+		char bytes[8];
+		struct buf unit = buf_of(bytes, sizeof bytes);
+		size_t n = 1;
+
+		if (c >= floor && c < 0x7f && c != '"' && c != '\\') {
+			unit.n = 1;
+			bytes[0] = (char)c;
+		} else {
+			n = l->json ? unit_of_json(*s, &unit) : unit_of_text(c, &unit);
+		}
+		if (l->to.n + unit.n > end)
+			return false;
+		buf_add(&l->to, buf_slice(&unit));
+		*s = slice_skip(*s, n);
+	}
+	return true;
+}
+
+/* In `most` bytes, or cut, which dots show. */
+static void
+line_escaped(struct line *l, struct slice s, size_t most, unsigned char floor)
+{
+	size_t end = l->to.n + most - DOTS;
+
+	while (s.n != 0) {
+		char *to = l->to.p + l->to.n, *stop = l->to.p + end - 8;
+		uint64_t w;
+
+		for (; s.n >= 8 && to <= stop; s.p += 8, s.n -= 8, to += 8) {
+			memcpy(&w, s.p, 8);
+			if (!eight_are_plain(w, floor))
+				break;
+			memcpy(to, &w, 8);
+		}
+		l->to.n = (size_t)(to - l->to.p);
+		if (!line_odd_eight(l, &s, end, floor)) {
+			buf_lit(&l->to, "...");
+			return;
+		}
+	}
+}
+
+/* ---- values ---- */
+
+static void
+line_none(struct line *l)
+{
+	if (l->json)
+		buf_lit(&l->to, "null");
+	else
+		buf_byte(&l->to, '-');
+}
+
+static void
+line_number(struct line *l, uint64_t v, bool is_known)
+{
+	if (is_known)
+		buf_u64(&l->to, v);
+	else
+		line_none(l);
+}
+
+static void
+line_ms(struct line *l, uint64_t us)
+{
+	unsigned part = us % 1000;
+	char digits[] = { '.', (char)('0' + part / 100), (char)('0' + part / 10 % 10), (char)('0' + part % 10) };
+
+	buf_u64(&l->to, us / 1000);
+	buf_add(&l->to, slice_make(digits, sizeof digits));
+}
+
+static void
+line_switch(struct line *l, bool is_on)
+{
+	if (l->json)
+		buf_add(&l->to, is_on ? SLICE_LIT("true") : SLICE_LIT("false"));
+	else
+		buf_add(&l->to, is_on ? SLICE_LIT("yes") : SLICE_LIT("no"));
+}
+
+/* In text what has no blank needs no quotes. */
+static void
+line_bare_quote(struct line *l)
+{
+	if (l->json)
+		buf_byte(&l->to, '"');
+}
+
+/* Of our own making: nothing to escape. */
+static void
+line_word(struct line *l, const char *word)
+{
+	line_bare_quote(l);
+	buf_add(&l->to, slice_of(word));
+	line_bare_quote(l);
+}
+
+/* An operator's name for something, or a request's id. "-" is what a record has for none. */
+static void
+line_label(struct line *l, struct slice label)
+{
+	if (label.n == 0 || (label.n == 1 && label.p[0] == '-')) {
+		line_none(l);
+		return;
+	}
+	line_bare_quote(l);
+	line_escaped(l, label, CUT_NAME, BLANKS_ESCAPED);
+	line_bare_quote(l);
+}
+
+/* From outside. */
+static void
+line_quoted(struct line *l, struct slice s, size_t most, unsigned char floor)
+{
+	if (s.n == 0) {
+		line_none(l);
+		return;
+	}
+	buf_byte(&l->to, '"');
+	line_escaped(l, s, most, floor);
+	buf_byte(&l->to, '"');
+}
+
+/* ---- the facts ---- */
+
+static void
+line_begin(struct line *l, const struct record *r)
+{
+	char at[CLOCK_TEXT];
+
+	clock_text(r->at_us, at);
+	if (l->json)
+		buf_lit(&l->to, "{\"time\":\"");
+	buf_add(&l->to, slice_make(at, sizeof at));
+	if (l->json)
+		buf_lit(&l->to, "\",\"kind\":");
+	else
+		buf_byte(&l->to, ' ');
+	line_word(l, r->kind == RECORD_SESSION ? "session" : "request");
+}
+
+static void
+line_addresses(struct line *l, const struct record *r)
+{
+	char client[ADDR_TEXT], peer[ADDR_TEXT];
+
+	FACT(l, "client");
+	line_word(l, addr_text(&r->client, client));
+	FACT(l, "peer");
+	line_word(l, addr_eq(&r->client, &r->peer) ? client : addr_text(&r->peer, peer));
+}
+
+static void
+line_places(struct line *l, const struct record *r)
+{
+	FACT(l, "listener");
+	line_label(l, slice_of(r->listener));
+	FACT(l, "tls");
+	line_switch(l, r->tls);
+	FACT(l, "pool");
+	line_label(l, slice_of(r->pool));
+	FACT(l, "gateway");
+	line_label(l, slice_of(r->gateway));
+	FACT(l, "how");
+	line_label(l, slice_of(r->how));
+}
+
+static void
+line_request_json(struct line *l, const struct record *r)
+{
+	FACT(l, "method");
+	line_quoted(l, r->method, CUT_METHOD, BLANKS_ESCAPED);
+	FACT(l, "target");
+	line_quoted(l, r->target, CUT_TARGET, BLANKS_ESCAPED);
+	FACT(l, "version");
+	if (r->method.n == 0)
+		line_none(l);
+	else
+		line_word(l, r->minor == 0 ? "1.0" : "1.1");
+}
+
+/* As it was asked; always three fields to awk. */
+static void
+line_request_text(struct line *l, const struct record *r)
+{
+	if (r->method.n == 0 || r->target.n == 0) {
+		buf_lit(&l->to, " \"- - -\"");
+		return;
+	}
+	buf_lit(&l->to, " \"");
+	line_escaped(l, r->method, CUT_METHOD, BLANKS_ESCAPED);
+	buf_byte(&l->to, ' ');
+	line_escaped(l, r->target, CUT_TARGET, BLANKS_ESCAPED);
+	buf_lit(&l->to, " HTTP/1.");
+	buf_u64(&l->to, r->minor);
+	buf_byte(&l->to, '"');
+}
+
+static void
+line_request(struct line *l, const struct record *r)
+{
+	if (l->json)
+		line_request_json(l, r);
+	else
+		line_request_text(l, r);
+	FACT(l, "host");
+	line_quoted(l, r->host, CUT_HOST, BLANKS_ESCAPED);
+	FACT(l, "status");
+	line_number(l, r->status, r->status != 0);
+}
+
+static void
+line_counts(struct line *l, const struct record *r)
+{
+	bool is_session = r->kind == RECORD_SESSION;
+
+	FACT(l, "in");
+	line_number(l, r->bytes_in, true);
+	FACT(l, "out");
+	line_number(l, r->bytes_out, true);
+	FACT(l, "msgs_in");
+	line_number(l, r->messages_in, is_session);
+	FACT(l, "msgs_out");
+	line_number(l, r->messages_out, is_session);
+	FACT(l, "close");
+	line_number(l, r->close_code, r->close_code != 0);
+}
+
+static void
+line_times(struct line *l, const struct record *r)
+{
+	FACT(l, "queue_ms");
+	line_ms(l, r->queue_us);
+	FACT(l, "response_ms");
+	if (r->response_us != 0)
+		line_ms(l, r->response_us);
+	else
+		line_none(l);
+	FACT(l, "total_ms");
+	line_ms(l, r->total_us);
+}
+
+static void
+line_end(struct line *l, const struct record *r)
+{
+	FACT(l, "retries");
+	line_number(l, r->retries, true);
+	FACT(l, "why");
+	line_label(l, slice_of(end_info(r->why)->word));
+	FACT(l, "by");
+	line_word(l, end_whose_name(r->whose));
+	FACT(l, "id");
+	line_label(l, r->request_id);
+	FACT(l, "referer");
+	line_quoted(l, r->referer, CUT_REFERER, BLANKS_ESCAPED);
+	FACT(l, "agent");
+	line_quoted(l, r->user_agent, CUT_AGENT, BLANKS_KEPT);
+}
+
+size_t
+access_format(enum conf_log_format format, const struct record *r, char to[ACCESS_LINE])
+{
+	struct line l = { buf_of(to, ACCESS_LINE), format == CONF_FORMAT_JSON };
+
+	line_begin(&l, r);
+	line_addresses(&l, r);
+	line_places(&l, r);
+	line_request(&l, r);
+	line_counts(&l, r);
+	line_times(&l, r);
+	line_end(&l, r);
+	if (l.json)
+		buf_byte(&l.to, '}');
+	buf_byte(&l.to, '\n');
+	must(!l.to.full);
+	return l.to.n;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The main thread's loop: it starts the workers when the gateways' first verdicts are in, and ends them in good order. */
+#include "run/control.h"
+
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/health.h"
+#include "run/notify.h"
+
+/* While stopping: how often sessions are closed, at least how many a second, and what part of the grace the spreading takes, so
+ * that the last ones have time to say goodbye. */
+#define STOP_TICK_MS 100
+#define STOP_LEAST_PER_S 200
+#define STOP_SPREAD_OF_GRACE 3 / 4
+
+struct control {
+	struct daemon *daemon;
+	struct event_base *base;
+	struct mailbox *mailbox;
+	struct health *health;
+	struct event signal[5];
+	struct event stop_tick;
+	uint64_t stop_by_ms;		/* 0: not stopping */
+	size_t stop_batch;		/* sessions to close in each tick, all workers together */
+	unsigned gone;			/* workers that have ended */
+	bool started, failed;
+};
+
+static void
+control_finish(struct control *c)
+{
+	event_base_loopbreak(c->base);
+}
+
+/* ---- start ---- */
+
+static void
+control_each_worker(struct control *c, void (*fn)(struct worker *w))
+{
+	for (unsigned i = 0; i < c->daemon->workers; i++)
+		fn(c->daemon->worker[i]);
+}
+
+static void
+on_failed_connects(void *arg, size_t number)
+{
+	struct control *c = arg;
+
+	(void)number;
+	if (c->health != NULL)
+		health_look(c->health);
+}
+
+static void
+on_gone(void *arg, size_t number)
+{
+	struct control *c = arg;
+
+	(void)number;
+	if (++c->gone == c->daemon->workers)
+		control_finish(c);
+}
+
+static void
+on_first_round(void *arg)
+{
+	struct control *c = arg;
+	struct daemon *d = c->daemon;
+
+	if (c->stop_by_ms != 0)
+		return;
+	c->started = daemon_start(d, c->mailbox, on_failed_connects, on_gone, c);
+	if (!c->started) {
+		log_error("the workers can't be started: %s", strerror(errno));
+		c->failed = true;
+		control_each_worker(c, worker_abort);	/* some may run already */
+		control_finish(c);
+		return;
+	}
+	log_notice("stickyd %s is ready: %u worker%s", PACKAGE_VERSION, d->workers, d->workers == 1 ? "" : "s");
+	notify_ready();
+}
+
+/* ---- stop ---- */
+
+static size_t
+control_sessions(const struct control *c)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < c->daemon->workers; i++)
+		n += worker_sessions(c->daemon->worker[i]);
+	return n;
+}
+
+/* Each worker closes its share: what a worker has, of what all have. */
+static void
+control_close_batch(struct control *c)
+{
+	size_t all = control_sessions(c);
+
+	for (unsigned i = 0; i < c->daemon->workers && all != 0; i++) {
+		size_t its = worker_sessions(c->daemon->worker[i]);
+
+		if (its != 0)
+			worker_close_sessions(c->daemon->worker[i], (its * c->stop_batch + all - 1) / all);
+	}
+}
+
+static void
+on_stop_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (clock_coarse_ms() < c->stop_by_ms) {
+		control_close_batch(c);
+		return;
+	}
+	event_del(&c->stop_tick);
+	log_notice("shutdown_grace is over: %zu sessions are ended", control_sessions(c));
+	control_each_worker(c, worker_abort);
+}
+
+static void
+control_abort(struct control *c)
+{
+	event_del(&c->stop_tick);
+	if (c->started)
+		control_each_worker(c, worker_abort);
+	else
+		control_finish(c);
+}
+
+static void
+control_stop(struct control *c)
+{
+	uint64_t grace_ms = c->daemon->conf->global.shutdown_grace_ms, ticks;
+	struct timeval every = { .tv_usec = STOP_TICK_MS * 1000 };
+	size_t sessions;
+
+	c->stop_by_ms = clock_coarse_ms() + grace_ms;
+	notify_stopping();
+	if (!c->started) {
+		control_finish(c);
+		return;
+	}
+	sessions = control_sessions(c);
+	ticks = grace_ms * STOP_SPREAD_OF_GRACE / STOP_TICK_MS;
+	c->stop_batch = sessions / (size_t)(ticks != 0 ? ticks : 1) + 1;
+	if (c->stop_batch < STOP_LEAST_PER_S * STOP_TICK_MS / 1000)
+		c->stop_batch = STOP_LEAST_PER_S * STOP_TICK_MS / 1000;
+	log_notice("stopping: %zu sessions, within %llu ms", sessions, (unsigned long long)grace_ms);
+	control_each_worker(c, worker_stop);
+	control_close_batch(c);
+	must(event_add(&c->stop_tick, &every) == 0);
+}
+
+/* ---- signals ---- */
+
+static void
+on_signal(evutil_socket_t signal, short what, void *arg)
+{
+	struct control *c = arg;
+
+	(void)what;
+	switch (signal) {
+	case SIGTERM:
+		if (c->stop_by_ms == 0)
+			control_stop(c);
+		else
+			control_abort(c);
+		break;
+	case SIGINT:
+		log_notice("interrupted: ending at once");
+		control_abort(c);
+		break;
+	case SIGUSR1:
+		log_notice("reopening the logs");
+		writer_reopen(c->daemon->writer);
+		break;
+	case SIGHUP:
+		log_warn("HUP: this version can't reload its configuration: restart to change it");
+		break;
+	case SIGUSR2:
+		log_warn("USR2: this version can't hand over to a new binary: restart to change it");
+		break;
+	}
+}
+
+static void
+control_watch_signals(struct control *c)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGUSR2 };
+
+	for (unsigned i = 0; i < COUNT(signals); i++) {
+		must(evsignal_assign(&c->signal[i], c->base, signals[i], on_signal, c) == 0);
+		must(evsignal_add(&c->signal[i], NULL) == 0);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+control_say_counts(const struct control *c)
+{
+	struct proxy_counts sum = { 0 };
+
+	for (unsigned i = 0; i < c->daemon->workers; i++) {
+		const struct proxy_counts *w = worker_counts(c->daemon->worker[i]);
+
+		sum.connections += w->connections;
+		sum.requests += w->requests;
+		sum.sessions += w->sessions;
+		sum.bad_requests += w->bad_requests;
+		for (unsigned k = 0; k < AFFINITY_OUTCOMES; k++)
+			sum.affinity[k] += w->affinity[k];
+	}
+	log_notice("stopped: %llu connections, %llu requests (%llu refused as malformed), %llu sessions; affinity: %llu hit, %llu new, "
+		   "%llu reassigned, %llu invalid, %llu rejected",
+	    (unsigned long long)sum.connections, (unsigned long long)sum.requests, (unsigned long long)sum.bad_requests,
+	    (unsigned long long)sum.sessions, (unsigned long long)sum.affinity[AFFINITY_HIT],
+	    (unsigned long long)sum.affinity[AFFINITY_NEW], (unsigned long long)sum.affinity[AFFINITY_REASSIGNED],
+	    (unsigned long long)sum.affinity[AFFINITY_INVALID], (unsigned long long)sum.affinity[AFFINITY_REJECTED]);
+}
+
+int
+control_run(struct daemon *d)
+{
+	struct control c = { .daemon = d };
+
+	c.base = event_base_new();
+	must(c.base != NULL);
+	c.mailbox = mailbox_new(c.base);
+	must(c.mailbox != NULL);
+	must(event_assign(&c.stop_tick, c.base, -1, EV_PERSIST, on_stop_tick, &c) == 0);
+	control_watch_signals(&c);
+	c.failed = !writer_start(d->writer);
+	if (c.failed)
+		log_error("the log writer can't be started: %s", strerror(errno));
+	else
+		c.health = health_new(c.base, d->pool, d->pools, on_first_round, &c);
+	if (!c.failed)
+		event_base_dispatch(c.base);
+	if (c.started)
+		control_say_counts(&c);
+	daemon_end_workers(d);
+	health_free(c.health);
+	for (unsigned i = 0; i < COUNT(c.signal); i++)
+		event_del(&c.signal[i]);
+	event_del(&c.stop_tick);
+	mailbox_free(c.mailbox);
+	event_base_free(c.base);
+	return c.failed ? 1 : 0;
+}

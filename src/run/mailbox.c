@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A locked list: letters are rare, a handful in the life of a worker. */
+#include "run/mailbox.h"
+
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+
+struct letter {
+	struct list link;
+	mailbox_fn *fn;
+	void *arg;
+	size_t number;
+};
+
+struct mailbox {
+	int fd;
+	pthread_mutex_t lock;
+	struct list letters;
+	struct event event;
+};
+
+static struct letter *
+mailbox_take(struct mailbox *m)
+{
+	struct letter *l = NULL;
+
+	pthread_mutex_lock(&m->lock);
+	if (!list_is_empty(&m->letters)) {
+		l = LIST_ENTRY_OF(m->letters.next, struct letter, link);
+		list_remove(&l->link);
+	}
+	pthread_mutex_unlock(&m->lock);
+	return l;
+}
+
+static void
+on_mail(evutil_socket_t fd, short what, void *arg)
+{
+	struct mailbox *m = arg;
+	struct letter *l;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof n) != sizeof n)
+		return;
+	while ((l = mailbox_take(m)) != NULL) {
+		l->fn(l->arg, l->number);
+		free(l);
+	}
+}
+
+struct mailbox *
+mailbox_new(struct event_base *base)
+{
+	struct mailbox *m;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd == -1)
+		return NULL;
+	m = mem_zalloc(sizeof *m);
+	m->fd = fd;
+	must(pthread_mutex_init(&m->lock, NULL) == 0);
+	list_init(&m->letters);
+	must(event_assign(&m->event, base, fd, EV_READ | EV_PERSIST, on_mail, m) == 0);
+	must(event_add(&m->event, NULL) == 0);
+	return m;
+}
+
+void
+mailbox_free(struct mailbox *m)
+{
+	struct letter *l;
+
+	if (m == NULL)
+		return;
+	while ((l = mailbox_take(m)) != NULL)
+		free(l);
+	event_del(&m->event);
+	close(m->fd);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+void
+mailbox_post(struct mailbox *m, mailbox_fn *fn, void *arg, size_t number)
+{
+	struct letter *l = mem_zalloc(sizeof *l);
+	uint64_t one = 1;
+
+	*l = (struct letter){ .fn = fn, .arg = arg, .number = number };
+	pthread_mutex_lock(&m->lock);
+	list_add_tail(&m->letters, &l->link);
+	pthread_mutex_unlock(&m->lock);
+	must(write(m->fd, &one, sizeof one) == sizeof one);	/* fails at 2^64 - 1 letters unread */
+}

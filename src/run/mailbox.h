@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mailbox.h - how threads ask something of one another: a queue of calls, and an eventfd that wakes its owner.
+ *
+ * Any thread posts; the calls are made on the owner's loop, in the order in which they were posted.
+ */
+#ifndef RUN_MAILBOX_H
+#define RUN_MAILBOX_H
+
+#include <event2/event.h>
+#include <stddef.h>
+
+#include "base/check.h"
+
+struct mailbox;
+typedef void mailbox_fn(void *arg, size_t number);
+
+/* NULL with errno. */
+struct mailbox *mailbox_new(struct event_base *base) MUST_CHECK;
+/* What has not been delivered is dropped. NULL is fine. */
+void mailbox_free(struct mailbox *m);
+void mailbox_post(struct mailbox *m, mailbox_fn *fn, void *arg, size_t number);
+
+#endif

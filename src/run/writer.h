@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * writer.h - the thread that writes logs, so that nobody else waits for a disk, a pipe or syslog.
+ *
+ * One per process, with two outputs: the daemon's log and the access log. Each producer of access lines (a worker) has a
+ * ring of its own that only it fills and only the writer empties, without a lock; the daemon's log, which is rare, has one
+ * ring with a lock. A full ring drops the line, counts it, and the writer says how many were lost. A producer wakes the
+ * writer only when it sleeps; the writer gathers for some milliseconds before it writes.
+ */
+#ifndef RUN_WRITER_H
+#define RUN_WRITER_H
+
+#include "base/log.h"
+#include "conf/conf.h"
+
+struct writer;
+struct writer_ring;
+
+/* Opens files (append, 0640) and connects to syslog; *why (to be freed) on failure. No thread runs yet. */
+struct writer *writer_new(const struct conf_log *cf, char **why) MUST_CHECK;
+/* Files opened as root are handed to the user the daemon becomes. */
+bool writer_chown(struct writer *w, unsigned uid, unsigned gid) MUST_CHECK;
+/* Starts the thread and takes over log.h's lines. */
+bool writer_start(struct writer *w) MUST_CHECK;
+/* Writes what is left (for at most a second), ends the thread, gives log.h back to standard error. NULL is fine. */
+void writer_free(struct writer *w);
+/* Any thread, also a signal's callback on the main loop: files are opened anew before the next line. */
+void writer_reopen(struct writer *w);
+
+/* One for each producing thread, made before it starts. NULL when the access log is off. */
+struct writer_ring *writer_ring_new(struct writer *w) MUST_CHECK;
+/* Room for one line of at most max bytes, contiguous, or NULL (the line is dropped and counted). */
+char *writer_ring_reserve(struct writer_ring *r, size_t max) MUST_CHECK;
+/* The line (with its newline) has n bytes; wakes the writer if it sleeps. */
+void writer_ring_commit(struct writer_ring *r, size_t n);
+/* Lines dropped so far, of all rings. */
+uint64_t writer_dropped(const struct writer *w);
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The writer: files, rotation, pipes that block, disks that are full, several producers, the end. */
+#include "run/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define PATIENCE_MS 20000	/* of a test, when nothing comes */
+
+static char directory[] = "/tmp/stickyd-writer-XXXXXX";
+
+static char *
+path(const char *name)
+{
+	static char text[4][128];
+	static unsigned turn;
+
+	turn = (turn + 1) % 4;
+	snprintf(text[turn], sizeof text[turn], "%s/%s", directory, name);
+	return text[turn];
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	strcpy(directory + sizeof directory - 7, "XXXXXX");
+	return mkdtemp(directory) != NULL ? 0 : -1;
+}
+
+static int
+tear_down(void **state)
+{
+	static const char *const names[] = { "log", "access", "access.1", "pipe", "link" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++)
+		unlink(path(names[i]));
+	return rmdir(directory);
+}
+
+static char *
+contents(const char *name)
+{
+	FILE *f = fopen(path(name), "r");
+	char *text = NULL;
+	size_t room = 0;
+
+	if (f == NULL)
+		return mem_strdup("");
+	if (getdelim(&text, &room, '\0', f) == -1) {
+		free(text);
+		text = mem_strdup("");
+	}
+	fclose(f);
+	return text;
+}
+
+static bool
+has(const char *name, const char *part)
+{
+	char *text = contents(name);
+	bool found = strstr(text, part) != NULL;
+
+	free(text);
+	return found;
+}
+
+/* Until a file holds this. */
+static void
+wait_for(const char *name, const char *part)
+{
+	uint64_t end_ms = clock_coarse_ms() + PATIENCE_MS;
+
+	while (!has(name, part)) {
+		if (clock_coarse_ms() > end_ms)
+			fail_msg("%s never held \"%s\", but: %s", name, part, contents(name));
+		poll(NULL, 0, 1);
+	}
+}
+
+static struct writer *
+open_writer(const struct conf_log *cf)
+{
+	char *why = NULL;
+	struct writer *w = writer_new(cf, &why);
+
+	if (w == NULL)
+		fail_msg("%s", why);
+	return w;
+}
+
+static struct writer *
+start(enum conf_log_target access, char *access_file)
+{
+	const struct conf_log cf = {
+		.output = CONF_LOG_FILE, .output_file = path("log"), .access = access, .access_file = access_file,
+	};
+	struct writer *w = open_writer(&cf);
+
+	assert_true(writer_start(w));
+	return w;
+}
+
+static bool
+say(struct writer_ring *r, const char *text)
+{
+	char *to = writer_ring_reserve(r, 16384);
+
+	if (to == NULL)
+		return false;
+	writer_ring_commit(r, (size_t)sprintf(to, "%s\n", text));
+	return true;
+}
+
+static void
+test_both_logs(void **state)
+{
+	struct writer *w = start(CONF_LOG_FILE, path("access"));
+	struct writer_ring *a = writer_ring_new(w), *b = writer_ring_new(w);
+	struct stat st;
+	char *text;
+
+	(void)state;
+	log_info("hello, %s", "world\n");
+	log_warn("again");
+	assert_true(say(a, "one"));
+	assert_true(say(b, "two"));
+	writer_free(w);
+	text = contents("log");
+	/* 2026-11-22T16:37:41.123Z info hello, world\x0a */
+	assert_int_equal(text[23], 'Z');
+	assert_memory_equal(text + 24, " info hello, world\\x0a\n2", 24);
+	assert_non_null(strstr(text, "Z warn again\n"));
+	free(text);
+	text = contents("access");
+	assert_true(strcmp(text, "one\ntwo\n") == 0 || strcmp(text, "two\none\n") == 0);
+	free(text);
+	assert_int_equal(stat(path("access"), &st), 0);
+	assert_int_equal(st.st_mode & 07137, 0);
+}
+
+static void
+test_off(void **state)
+{
+	const struct conf_log cf = { .output = CONF_LOG_FILE, .output_file = path("log"), .access = CONF_LOG_OFF };
+	struct writer *w = open_writer(&cf);
+
+	(void)state;
+	assert_null(writer_ring_new(w));
+	writer_free(w);		/* never started */
+	writer_free(NULL);
+}
+
+static void
+test_cannot_open(void **state)
+{
+	const struct conf_log cf = {
+		.output = CONF_LOG_FILE, .output_file = path("log"),
+		.access = CONF_LOG_FILE, .access_file = path("missing/access"),
+	};
+	char *why = NULL, expected[256];
+
+	(void)state;
+	assert_null(writer_new(&cf, &why));
+	snprintf(expected, sizeof expected, "%s: No such file or directory", cf.access_file);
+	assert_string_equal(why, expected);
+	free(why);
+}
+
+static void
+test_reopen(void **state)
+{
+	struct writer *w = start(CONF_LOG_FILE, path("access"));
+	struct writer_ring *r = writer_ring_new(w);
+
+	(void)state;
+	assert_true(say(r, "before"));
+	wait_for("access", "before\n");
+	assert_int_equal(rename(path("access"), path("access.1")), 0);
+	writer_reopen(w);
+	assert_true(say(r, "after"));
+	wait_for("access", "after\n");
+	assert_false(has("access.1", "after"));
+	assert_false(has("access", "before"));
+	/* where that can't be, the old one goes on */
+	assert_int_equal(unlink(path("access")), 0);
+	assert_int_equal(mkdir(path("access"), 0700), 0);
+	writer_reopen(w);
+	wait_for("log", "error access log: ");
+	wait_for("log", "can't be opened anew, the old file stays: Is a directory\n");
+	assert_int_equal(rmdir(path("access")), 0);
+	writer_free(w);
+}
+
+static void
+test_chown(void **state)
+{
+	struct writer *w = start(CONF_LOG_FILE, path("access"));
+	struct stat st;
+
+	(void)state;
+	if (geteuid() == 0) {
+		assert_true(writer_chown(w, 12, 34));
+		assert_int_equal(stat(path("access"), &st), 0);
+		assert_int_equal(st.st_uid, 12);
+		assert_int_equal(st.st_gid, 34);
+	} else {
+		assert_true(writer_chown(w, geteuid(), getegid()));
+	}
+	writer_free(w);
+}
+
+/* A full disk: what does not fit in the ring is lost and said once it is over; the rest is all there, in order. */
+static void
+test_full_disk(void **state)
+{
+	struct writer *w;
+	struct writer_ring *r;
+	unsigned kept = 0, lost = 0, number = 0;
+	char text[64], *all, *at;
+
+	(void)state;
+	assert_int_equal(symlink("/dev/full", path("link")), 0);
+	w = start(CONF_LOG_FILE, path("link"));
+	r = writer_ring_new(w);
+	for (; lost < 10; number++) {
+		snprintf(text, sizeof text, "line %u of some length, so that it does not take all day", number);
+		if (say(r, text))
+			kept++;
+		else
+			lost++;
+	}
+	wait_for("log", "No space left on device\n");
+	assert_int_equal(writer_dropped(w), lost);
+	assert_int_equal(unlink(path("link")), 0);
+	assert_int_equal(symlink(path("access"), path("link")), 0);
+	writer_reopen(w);
+	wait_for("log", "warn access log: 10 lines were lost");
+	assert_true(say(r, "the end"));
+	wait_for("access", "the end\n");
+	writer_free(w);
+	all = contents("access");
+	at = all;
+	for (unsigned i = 0; i < kept; i++) {
+		int used = 0;
+
+		assert_int_equal(sscanf(at, "line %u of some length, so that it does not take all day%n", &number, &used), 1);
+		assert_int_equal(number, i);
+		at += used + 1;
+	}
+	assert_string_equal(at, "the end\n");
+	free(all);
+	all = contents("log");
+	assert_non_null(strstr(all, "No space left"));
+	assert_null(strstr(strstr(all, "No space left") + 1, "No space left"));
+	free(all);
+}
+
+static size_t
+drain(int fd, char *to, size_t room, size_t wanted)
+{
+	uint64_t end_ms = clock_coarse_ms() + PATIENCE_MS;
+	size_t n = 0;
+
+	while (n < wanted && clock_coarse_ms() < end_ms) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t got = poll(&p, 1, 100) == 1 ? read(fd, to + n, room - n) : 0;
+
+		if (got > 0)
+			n += (size_t)got;
+	}
+	return n;
+}
+
+/* Standard output is a pipe that nobody reads: the daemon's log goes on, nothing is lost but what does not fit. */
+static void
+blocked_stream(int reader, int writer)
+{
+	enum { LINES = 20000 };
+	int stdout_before = dup(STDOUT_FILENO);
+	char *all = malloc(1 << 20), *at = all, text[64];
+	struct writer *w;
+	struct writer_ring *r;
+	size_t wanted = 0;
+
+	fflush(stdout);
+	dup2(writer, STDOUT_FILENO);
+	w = start(CONF_LOG_STDOUT, NULL);
+	r = writer_ring_new(w);
+	for (unsigned i = 0; i < LINES; i++) {
+		wanted += (size_t)snprintf(text, sizeof text, "line %u and more of it", i) + 1;
+		must(say(r, text));
+	}
+	log_info("goes on");
+	wait_for("log", " info goes on\n");
+	must(drain(reader, all, 1 << 20, wanted) == wanted);
+	writer_free(w);
+	dup2(stdout_before, STDOUT_FILENO);
+	close(stdout_before);
+	for (unsigned i = 0; i < LINES; i++) {
+		size_t n = (size_t)snprintf(text, sizeof text, "line %u and more of it\n", i);
+
+		assert_memory_equal(at, text, n);
+		at += n;
+	}
+	assert_int_equal(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);
+	close(reader);
+	close(writer);
+	free(all);
+}
+
+static void
+test_blocked_pipe(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	blocked_stream(fd[0], fd[1]);
+}
+
+static void
+test_blocked_socket(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	blocked_stream(fd[0], fd[1]);
+}
+
+/* The end does not wait for a reader that never comes; a dead one does no harm. */
+static void
+test_pipe_at_the_end(void **state)
+{
+	struct writer *w;
+	struct writer_ring *r;
+	uint64_t began_ms;
+	int reader;
+
+	(void)state;
+	assert_int_equal(mkfifo(path("pipe"), 0600), 0);
+	reader = open(path("pipe"), O_RDONLY | O_NONBLOCK);
+	w = start(CONF_LOG_FILE, path("pipe"));
+	r = writer_ring_new(w);
+	for (unsigned i = 0; i < 20000; i++)
+		must(say(r, "a line that fills the pipe"));
+	began_ms = clock_coarse_ms();
+	writer_free(w);
+	assert_in_range(clock_coarse_ms() - began_ms, 900, 1900);
+
+	w = start(CONF_LOG_FILE, path("pipe"));
+	r = writer_ring_new(w);
+	close(reader);
+	assert_true(say(r, "to nobody"));
+	wait_for("log", ": Broken pipe\n");
+	writer_free(w);
+}
+
+struct producer {
+	pthread_t thread;
+	struct writer_ring *ring;
+	unsigned number;
+};
+
+static void *
+produce(void *arg)
+{
+	struct producer *p = arg;
+	char text[64];
+
+	for (unsigned i = 0; i < 30000;) {
+		snprintf(text, sizeof text, "%u %u", p->number, i);
+		if (say(p->ring, text))
+			i++;
+		else
+			poll(NULL, 0, 1);
+		if (i % 1000 == 0)
+			log_info("producer %u is at %u", p->number, i);
+	}
+	return NULL;
+}
+
+static void
+test_producers(void **state)
+{
+	struct writer *w = start(CONF_LOG_FILE, path("access"));
+	struct producer p[4];
+	unsigned next[4] = { 0 }, number, line;
+	char *all, *at;
+	int used;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(p); i++) {
+		p[i] = (struct producer){ .ring = writer_ring_new(w), .number = i };
+		assert_int_equal(pthread_create(&p[i].thread, NULL, produce, &p[i]), 0);
+	}
+	for (unsigned i = 0; i < COUNT(p); i++)
+		pthread_join(p[i].thread, NULL);
+	writer_free(w);
+	all = contents("access");
+	for (at = all; *at != '\0'; at += used) {
+		char *rest;
+
+		number = (unsigned)strtoul(at, &rest, 10);
+		line = (unsigned)strtoul(rest, &rest, 10);
+		assert_int_equal(*rest, '\n');
+		used = (int)(rest + 1 - at);
+		assert_true(number < COUNT(p));
+		assert_int_equal(line, next[number]++);
+	}
+	for (unsigned i = 0; i < COUNT(p); i++)
+		assert_int_equal(next[i], 30000);
+	free(all);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_both_logs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cannot_open, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_reopen, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_chown, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_blocked_pipe, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_blocked_socket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pipe_at_the_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_producers, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
