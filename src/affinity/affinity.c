@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-/* A cookie whose idle time slides is issued again when this share of it has passed: often enough that nobody who is active loses
- * it, seldom enough that most answers carry none. */
+/* A cookie whose idle time slides is issued again when this share of it has passed: often enough that nobody who
+ * is active loses it, seldom enough that most answers carry none. */
 #define RENEWALS_PER_IDLE 10
 #define RENEWAL_MIN_MS 1000	/* the seal counts in seconds */
 
@@ -163,7 +163,8 @@ affinity_look(const struct affinity *a, const struct selector_request *rq, struc
 	}
 }
 
-/* Its own clients come also to a gateway that takes no newcomers; not to one that is down, or has just failed them. */
+/* Its own clients come also to a gateway that takes no newcomers; not to one that is down, or has just failed
+ * them. */
 static bool
 affinity_can_keep(struct gateway *g, const struct pool_tried *tried)
 {
@@ -211,7 +212,9 @@ void
 affinity_choose(const struct affinity *a, struct sealer *sealer, const struct head *head, const struct addr *client,
     const struct pool_tried *tried, uint64_t now_s, struct affinity_choice *choice)
 {
-	struct selector_request rq = { .head = head, .client = client, .pool = a->pool, .sealer = sealer, .now_s = now_s };
+	struct selector_request rq = {
+		.head = head, .client = client, .pool = a->pool, .sealer = sealer, .now_s = now_s,
+	};
 	struct affinity_facts facts;
 	bool holds_it;
 
@@ -227,8 +230,8 @@ affinity_choose(const struct affinity *a, struct sealer *sealer, const struct he
 }
 
 size_t
-affinity_set_cookie(const struct affinity *a, struct sealer *sealer, const struct affinity_choice *choice, bool secure,
-    uint64_t now_s, char to[AFFINITY_SET_COOKIE])
+affinity_set_cookie(const struct affinity *a, struct sealer *sealer, const struct affinity_choice *choice,
+    bool secure, uint64_t now_s, char to[AFFINITY_SET_COOKIE])
 {
 	struct seal_binding b = { .tag = choice->gateway->tag, .born_s = choice->born_s, .seen_s = (uint32_t)now_s };
 	struct buf set = buf_of(to, AFFINITY_SET_COOKIE);

@@ -2,10 +2,10 @@
 /*
  * affinity.h - where does this client belong? One rule:
  *
- * The first selector that knows a gateway decides; where nothing is known, the pool's balance chooses; then the cookie
- * is issued if `cookie` is listed and the client does not already hold one that names the chosen gateway (or holds one
- * whose idle time slides on). A gateway that is down is not kept to: its client is reassigned, and stays there. A pool
- * without selectors looks at nothing and issues nothing.
+ * The first selector that knows a gateway decides; where nothing is known, the pool's balance chooses; then the
+ * cookie is issued if `cookie` is listed and the client does not already hold one that names the chosen gateway
+ * (or holds one whose idle time slides on). A gateway that is down is not kept to: its client is reassigned, and
+ * stays there. A pool without selectors looks at nothing and issues nothing.
  *
  * Immutable once made, one for each pool; any thread, with its own sealer.
  */
@@ -41,16 +41,17 @@ struct affinity *affinity_new(const struct conf_pool *cf, struct pool *pool, con
 void affinity_free(struct affinity *a);		/* NULL is fine */
 
 /* tried: gateways that this request already failed at; they are not chosen, whoever names them. */
-void affinity_choose(const struct affinity *a, struct sealer *sealer, const struct head *head, const struct addr *client,
-    const struct pool_tried *tried, uint64_t now_s, struct affinity_choice *choice);
-/* The value of the Set-Cookie field for a choice that says `issue`; secure: the client came by TLS (for cookie_secure =
- * auto). Returns its length, 0 when it can't be made. */
-size_t affinity_set_cookie(const struct affinity *a, struct sealer *sealer, const struct affinity_choice *choice, bool secure,
-    uint64_t now_s, char to[AFFINITY_SET_COOKIE]) MUST_CHECK;
+void affinity_choose(const struct affinity *a, struct sealer *sealer, const struct head *head,
+    const struct addr *client, const struct pool_tried *tried, uint64_t now_s, struct affinity_choice *choice);
+/* The value of the Set-Cookie field for a choice that says `issue`; secure: the client came by TLS (for
+ * cookie_secure = auto). Returns its length, 0 when it can't be made. */
+size_t affinity_set_cookie(const struct affinity *a, struct sealer *sealer, const struct affinity_choice *choice,
+    bool secure, uint64_t now_s, char to[AFFINITY_SET_COOKIE]) MUST_CHECK;
 /* The name of the cookie that must not reach the gateway; empty when none is issued. */
 struct slice affinity_cookie_name(const struct affinity *a);
 const char *affinity_outcome_name(enum affinity_outcome outcome);
-/* The word of the access log: the selector's name on a hit, else the outcome's; "balance" in a pool without selectors. */
+/* The word of the access log: the selector's name on a hit, else the outcome's; "balance" in a pool without
+ * selectors. */
 const char *affinity_how(const struct affinity_choice *choice);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A seal is the base64url (RFC 4648, 5) of version, nonce, ciphertext and tag. What can be refused by its length, alphabet or
- * version is refused before any cipher is asked: anybody may send us anything.
+ * A seal is the base64url (RFC 4648, 5) of version, nonce, ciphertext and tag. What can be refused by its length,
+ * alphabet or version is refused before any cipher is asked: anybody may send us anything.
  */
 #include "affinity/seal.h"
 
@@ -21,15 +21,16 @@
 #define KEY_BYTES 32
 #define VERSION 1
 
-/* Random, since proxies that share a key share no counter: after 2^32 seals under one key the chance that two nonces were alike
- * is 2^-33, which is what NIST SP 800-38D, 8.3 asks for. A key is good for a year at a hundred new seals a second. */
+/* Random, since proxies that share a key share no counter: after 2^32 seals under one key the chance that two
+ * nonces were alike is 2^-33; NIST SP 800-38D, 8.3 wants 2^-32 or less. That is a year of a hundred new seals a
+ * second. */
 #define NONCE_BYTES 12
 #define BINDING_BYTES 16
 #define TAG_BYTES 16
 #define RAW_BYTES (1 + NONCE_BYTES + BINDING_BYTES + TAG_BYTES)
 #define TEXT_BYTES (RAW_BYTES / 3 * 4)
 
-_Static_assert(RAW_BYTES % 3 == 0, "no padding, and no bits of the last character that are left over and could differ");
+_Static_assert(RAW_BYTES % 3 == 0, "no padding, and no spare bits in the last character that could differ");
 _Static_assert(TEXT_BYTES <= SEAL_TEXT, "the header promises room");
 
 /* A key file of more than this is none: eight keys and a page of comments. */
@@ -45,7 +46,8 @@ struct seal_ring {
 	unsigned char key[SEAL_KEYS][KEY_BYTES];
 };
 
-/* Keying costs more than opening does, so each key keeps a context of its own, and only the nonce is set each time. */
+/* Keying costs more than opening does, so each key keeps a context of its own, and only the nonce is set each
+ * time. */
 struct sealer {
 	EVP_CIPHER_CTX *close;
 	EVP_CIPHER_CTX *open[SEAL_KEYS];
@@ -57,7 +59,8 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /* The value of each character of the alphabet, plus one; 0: not of it. */
 static const unsigned char digits[256] = {
 	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
-	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,
+	['z'] = 52,
 	['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
 	['-'] = 63, ['_'] = 64,
 };
@@ -294,14 +297,15 @@ sync_directory(const char *directory)
 	return good;
 }
 
-/* Unlike a rename, a link fails where there is a file already: then somebody else was faster, and that is as good. What is
- * there is whole and on the disk, as it was before it got its name. */
+/* Unlike a rename, a link fails where there is a file already: then somebody else was faster, and that is as good.
+ * What is there is whole and on the disk, as it was before it got its name. */
 static bool
 key_file_make(const char *directory, const char *path)
 {
 	char *aside = mem_printf("%s.XXXXXX", path);
 	int fd = mkostemp(aside, O_CLOEXEC);	/* mode 0600 */
-	bool good = fd != -1 && write_key(fd) && (link(aside, path) == 0 || errno == EEXIST) && sync_directory(directory);
+	bool good = fd != -1 && write_key(fd) && (link(aside, path) == 0 || errno == EEXIST) &&
+	    sync_directory(directory);
 	int saved = errno;
 
 	if (fd != -1) {
@@ -368,7 +372,8 @@ sealer_free(struct sealer *s)
 }
 
 static bool
-ctx_close(EVP_CIPHER_CTX *ctx, struct slice pool, const unsigned char plain[BINDING_BYTES], unsigned char raw[RAW_BYTES])
+ctx_close(EVP_CIPHER_CTX *ctx, struct slice pool, const unsigned char plain[BINDING_BYTES],
+    unsigned char raw[RAW_BYTES])
 {
 	unsigned char *nonce = raw + 1, *sealed = nonce + NONCE_BYTES, *tag = sealed + BINDING_BYTES;
 	int n;
@@ -383,7 +388,8 @@ ctx_close(EVP_CIPHER_CTX *ctx, struct slice pool, const unsigned char plain[BIND
 }
 
 static bool
-ctx_open(EVP_CIPHER_CTX *ctx, struct slice pool, const unsigned char raw[RAW_BYTES], unsigned char plain[BINDING_BYTES])
+ctx_open(EVP_CIPHER_CTX *ctx, struct slice pool, const unsigned char raw[RAW_BYTES],
+    unsigned char plain[BINDING_BYTES])
 {
 	const unsigned char *nonce = raw + 1, *sealed = nonce + NONCE_BYTES;
 	unsigned char tag[TAG_BYTES];	/* OpenSSL's ctrl wants one that it could write to */

@@ -2,9 +2,9 @@
 /*
  * seal.h - sealed bindings: opaque, authenticated text that names a gateway of one pool.
  *
- * AES-256-GCM under the first key of a ring; all keys of the ring open. Inside: the gateway's tag, when the binding was first
- * given, when it was last renewed (seconds since 1970). The pool's name is authenticated along with it, so a seal of one
- * pool does not open in another. Every seal has the same length, whatever it holds.
+ * AES-256-GCM under the first key of a ring; all keys of the ring open. Inside: the gateway's tag, when the
+ * binding was first given, when it was last renewed (seconds since 1970). The pool's name is authenticated along
+ * with it, so a seal of one pool does not open in another. Every seal has the same length, whatever it holds.
  *
  * A ring is immutable and shared; a sealer is one thread's, with the ciphers keyed once.
  */
@@ -34,9 +34,9 @@ enum seal_result {
 	SEAL_FORGED,		/* no key opens it for this pool */
 };
 
-/* Reads DIR/seal.key, one key of 64 hexadecimal digits a line, "#" for comments, the first seals; makes it (mode 0600,
- * written aside, synced, linked into place) where there is none: of several processes that make it at once, all end with the
- * key of one. NULL on failure, *why (to be freed) says what. */
+/* Reads DIR/seal.key, one key of 64 hexadecimal digits a line, "#" for comments, the first seals; makes it (mode
+ * 0600, written aside, synced, linked into place) where there is none: of several processes that make it at once,
+ * all end with the key of one. NULL on failure, *why (to be freed) says what. */
 struct seal_ring *seal_ring_load(const char *state_dir, char **why) MUST_CHECK;
 /* The same from the file's text; *line: where the mistake is, 0: in the whole. *why is static. */
 struct seal_ring *seal_ring_parse(struct slice text, unsigned *line, const char **why) MUST_CHECK;

@@ -10,15 +10,16 @@
 /* A seal from the future is wrong, but proxies that share a key do not share a clock. */
 #define CLOCK_SKEW_S 300
 
-/* So many cookies of our name are tried: a browser has one, or a few by paths and domains. Each costs a decryption, and a head
- * has room for hundreds. */
+/* So many cookies of our name are tried: a browser has one, or a few by paths and domains. Each costs a
+ * decryption, and a head has room for hundreds. */
 #define COOKIES_TRIED 16
 
 struct selector_kind {
 	const char *name;
 	bool needs_argument;
 	bool issues_cookie;
-	enum selector_sight (*look)(const struct selector *s, const struct selector_request *rq, struct selector_found *found);
+	enum selector_sight (*look)(const struct selector *s, const struct selector_request *rq,
+	    struct selector_found *found);
 };
 
 /* How long ago that was; proxies' clocks differ, so "not yet" is now. */
@@ -55,7 +56,8 @@ seal_refused(const struct selector *s, const struct selector_request *rq, struct
 	return binding_refused(b, s->cookie, rq->now_s);
 }
 
-/* Of several cookies with our name (of another path or domain, or planted by a neighbour) the first that counts does. */
+/* Of several cookies with our name (of another path or domain, or planted by a neighbour) the first that counts
+ * does. */
 static enum selector_sight
 look_at_cookies(const struct selector *s, const struct selector_request *rq, struct selector_found *found)
 {

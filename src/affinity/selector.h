@@ -31,7 +31,7 @@ struct selector_request {
 struct selector_found {
 	struct gateway *gateway;	/* borrowed from the pool */
 	struct seal_binding binding;	/* of a sealed selector, with SELECTOR_GATEWAY */
-	const char *why;		/* with SELECTOR_INVALID: "malformed", "forged", "idle", "expired", "future" */
+	const char *why;		/* with SELECTOR_INVALID: "malformed" "forged" "idle" "expired" "future" */
 };
 
 struct selector_kind;
@@ -46,7 +46,7 @@ struct selector {
 bool selector_init(struct selector *s, const struct conf_pool *cf, const char *text, const char **why) MUST_CHECK;
 void selector_fini(struct selector *s);		/* zeroed is fine */
 bool selector_issues_cookie(const struct selector *s);
-enum selector_sight selector_look(const struct selector *s, const struct selector_request *rq, struct selector_found *found)
-    MUST_CHECK;
+enum selector_sight selector_look(const struct selector *s, const struct selector_request *rq,
+    struct selector_found *found) MUST_CHECK;
 
 #endif

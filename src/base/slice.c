@@ -14,7 +14,7 @@ slice_eq_nocase(struct slice a, struct slice b)
 	if (a.n != b.n)
 		return false;
 	for (size_t i = 0; i < a.n; i++)
-		if (lower(a.p[i]) != lower(b.p[i]))
+		if (a.p[i] != b.p[i] && lower(a.p[i]) != lower(b.p[i]))
 			return false;
 	return true;
 }
@@ -25,16 +25,6 @@ slice_find(struct slice s, char c)
 	const char *at = s.n != 0 ? memchr(s.p, c, s.n) : NULL;
 
 	return at != NULL ? (size_t)(at - s.p) : s.n;
-}
-
-struct slice
-slice_trim(struct slice s)
-{
-	while (s.n != 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = slice_skip(s, 1);
-	while (s.n != 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
 }
 
 struct slice

@@ -67,7 +67,15 @@ bool slice_eq_nocase(struct slice a, struct slice b);
 /* Where byte c first stands, or s.n. */
 size_t slice_find(struct slice s, char c);
 /* Without blanks and tabs at both ends (RFC 9110's OWS). */
-struct slice slice_trim(struct slice s);
+static inline struct slice
+slice_trim(struct slice s)
+{
+	while (s.n != 0 && (*s.p == ' ' || *s.p == '\t'))
+		s = (struct slice){ s.p + 1, s.n - 1 };
+	while (s.n != 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
 /* Cuts off and returns what stands before the first sep; *rest keeps what comes behind it (empty, p == NULL, when there
  * was none). To be called until rest->p is NULL. */
 struct slice slice_cut(struct slice *rest, char sep);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * References, contradictions and what is missing. A key whose value was wrong has been told already; what would follow from
- * that alone is not told again.
+ * References, contradictions and what is missing. A key whose value was wrong has been told already; what would
+ * follow from that alone is not told again.
  */
 #include "conf/audit.h"
 
@@ -75,10 +75,11 @@ audit_listener_pool(struct audit *a, const struct section *s, const struct conf_
 	if (l->pool != NULL || is_bad(s, "pool") || has_route(c, l->name))
 		return;
 	if (c->pools == 1)
-		WRONG(a, s, section_place_of(s, "pool"), "pool", "is missing, and no [route] is for this listener; add 'pool = %s'",
-		    c->pool[0].name);
+		WRONG(a, s, section_place_of(s, "pool"), "pool",
+		    "is missing, and no [route] is for this listener; add 'pool = %s'", c->pool[0].name);
 	else
-		WRONG(a, s, section_place_of(s, "pool"), "pool", "is missing, and no [route] is for this listener; allowed: "
+		WRONG(a, s, section_place_of(s, "pool"), "pool",
+		    "is missing, and no [route] is for this listener; allowed: "
 		    "the name of a [pool NAME] section");
 }
 
@@ -91,7 +92,8 @@ audit_listener_tls(struct audit *a, const struct section *s, const struct conf_l
 		WRONG(a, s, section_place_of(s, "tls"), "tls", "is yes, but there is no certificate; add "
 		    "'certificate = CERTIFICATE KEY'");
 	if (!l->tls && l->certificates != 0)
-		WRONG(a, s, section_place_of(s, "certificate"), "certificate", "is given, but tls is no; add 'tls = yes'");
+		WRONG(a, s, section_place_of(s, "certificate"), "certificate",
+		    "is given, but tls is no; add 'tls = yes'");
 }
 
 static struct value_address
@@ -131,8 +133,9 @@ audit_listener_bind(struct audit *a, const struct section *s, const struct conf_
 		const struct conf_listener *owner = at.port != 0 ? bind_owner(a->conf, l, i, &at) : NULL;
 
 		if (owner != NULL)
-			WRONG(a, s, section_place_of(s, "bind"), "bind", "'%s' is bound by [listener %s] already; allowed: "
-			    "each address once", l->bind.item[i], owner->name);
+			WRONG(a, s, section_place_of(s, "bind"), "bind",
+			    "'%s' is bound by [listener %s] already; allowed: each address once", l->bind.item[i],
+			    owner->name);
 	}
 }
 
@@ -145,7 +148,8 @@ audit_listener(struct audit *a, const struct section *s)
 	audit_listener_pool(a, s, l);
 	audit_listener_tls(a, s, l);
 	if (l->proxy_protocol == CONF_PROXY_REQUIRED && l->trusted_proxies.n == 0 && !is_bad(s, "trusted_proxies"))
-		WRONG(a, s, section_place_of(s, "proxy_protocol"), "proxy_protocol", "is required, but nobody is trusted to "
+		WRONG(a, s, section_place_of(s, "proxy_protocol"), "proxy_protocol",
+		    "is required, but nobody is trusted to "
 		    "send the header; add 'trusted_proxies = NETWORK'");
 }
 
@@ -161,7 +165,8 @@ audit_route_listener(struct audit *a, const struct section *s, const char *name)
 			return;
 		nearest_try(&n, a->conf->listener[i].name);
 	}
-	WRONG(a, s, section_place_of(s, "listener"), "listener", "there is no [listener %s]%s", name, nearest_hint(&n, hint));
+	WRONG(a, s, section_place_of(s, "listener"), "listener", "there is no [listener %s]%s", name,
+	    nearest_hint(&n, hint));
 }
 
 static void
@@ -175,13 +180,16 @@ audit_route(struct audit *a, const struct section *s)
 	if (is_bad(s, "pool") || is_bad(s, "redirect"))
 		return;
 	if (r->pool == NULL && r->redirect.target == NULL)
-		WRONG(a, s, s->place, NULL, "has neither pool nor redirect; add 'pool = NAME' or 'redirect = TARGET STATUS'");
+		WRONG(a, s, s->place, NULL,
+		    "has neither pool nor redirect; add 'pool = NAME' or 'redirect = TARGET STATUS'");
 	if (r->pool != NULL && r->redirect.target != NULL)
-		WRONG(a, s, section_place_of(s, "redirect"), "redirect", "pool is given too; allowed: one of the two");
+		WRONG(a, s, section_place_of(s, "redirect"), "redirect",
+		    "pool is given too; allowed: one of the two");
 }
 
 static void
-audit_gateway(struct audit *a, const struct section *s, const struct conf_gateway *first, const struct conf_gateway *g)
+audit_gateway(struct audit *a, const struct section *s, const struct conf_gateway *first,
+    const struct conf_gateway *g)
 {
 	struct value_address address, other;
 	bool is_address = value_host_port(slice_of(g->address), &address);
@@ -191,11 +199,12 @@ audit_gateway(struct audit *a, const struct section *s, const struct conf_gatewa
 		is_address = value_host_port(slice_of(o->address), &other);
 		must(is_address);
 		if (strcmp(o->name, g->name) == 0)
-			WRONG(a, s, g->place, "gateway", "the name '%s' is taken by the gateway at %s; allowed: each name once",
-			    g->name, o->address);
+			WRONG(a, s, g->place, "gateway",
+			    "the name '%s' is taken by the gateway at %s; allowed: each name once", g->name,
+			    o->address);
 		if (value_address_eq(&address, &other))
-			WRONG(a, s, g->place, "gateway", "'%s' is the address of %s already; allowed: each address once",
-			    g->address, o->name);
+			WRONG(a, s, g->place, "gateway",
+			    "'%s' is the address of %s already; allowed: each address once", g->address, o->name);
 	}
 }
 
@@ -208,9 +217,11 @@ audit_cookie_prefix(struct audit *a, const struct section *s, const struct conf_
 	struct conf_place place = section_place_of(s, "cookie_name");
 
 	if ((is_host || is_secure) && k->secure == CONF_NO)
-		WRONG(a, s, place, "cookie_name", "browsers take '%s' only with Secure; set cookie_secure to yes or auto", k->name);
+		WRONG(a, s, place, "cookie_name",
+		    "browsers take '%s' only with Secure; set cookie_secure to yes or auto", k->name);
 	if (is_host && (k->domain != NULL || (k->path != NULL && strcmp(k->path, "/") != 0)))
-		WRONG(a, s, place, "cookie_name", "browsers take '%s' only without cookie_domain and with 'cookie_path = /'", k->name);
+		WRONG(a, s, place, "cookie_name",
+		    "browsers take '%s' only without cookie_domain and with 'cookie_path = /'", k->name);
 }
 
 static void
@@ -220,10 +231,12 @@ audit_cookie(struct audit *a, const struct section *s, const struct conf_cookie 
 	if (is_bad(s, "cookie_secure") || k->secure != CONF_NO)
 		return;
 	if (k->samesite == CONF_SAMESITE_NONE)
-		WRONG(a, s, section_place_of(s, "cookie_samesite"), "cookie_samesite", "browsers take none only with Secure; set "
+		WRONG(a, s, section_place_of(s, "cookie_samesite"), "cookie_samesite",
+		    "browsers take none only with Secure; set "
 		    "cookie_secure to yes or auto");
 	if (k->partitioned)
-		WRONG(a, s, section_place_of(s, "cookie_partitioned"), "cookie_partitioned", "browsers take yes only with Secure; "
+		WRONG(a, s, section_place_of(s, "cookie_partitioned"), "cookie_partitioned",
+		    "browsers take yes only with Secure; "
 		    "set cookie_secure to yes or auto");
 }
 
@@ -245,7 +258,8 @@ audit_conf(struct conf *c, const struct sections *all, const char *file, struct 
 	struct audit a = { c, all, m };
 
 	if (c->listeners == 0)
-		mistakes_add(m, (struct conf_place){ file, 0 }, mem_strdup("there is no [listener NAME] section; add at least one"));
+		mistakes_add(m, (struct conf_place){ file, 0 },
+		    mem_strdup("there is no [listener NAME] section; add at least one"));
 	for (size_t i = 0; i < all->n; i++) {
 		const struct section *s = &all->item[i];
 

@@ -88,8 +88,8 @@ row_print(const struct schema_row *row, const void *base, FILE *to)
 static void
 section_print(enum schema_kind kind, const char *name, const void *base, FILE *to)
 {
-	fprintf(to, "%s[%s%s%s]\n", kind == SCHEMA_GLOBAL ? "" : "\n", schema_sections[kind].name, name != NULL ? " " : "",
-	    name != NULL ? name : "");
+	fprintf(to, "%s[%s%s%s]\n", kind == SCHEMA_GLOBAL ? "" : "\n", schema_sections[kind].name,
+	    name != NULL ? " " : "", name != NULL ? name : "");
 	SCHEMA_EACH(row, kind)
 		if (row->type != NULL)
 			row_print(row, base, to);

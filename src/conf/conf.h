@@ -4,8 +4,8 @@
  *
  * conf_load reads, includes, expands and checks; it reports every mistake it finds, not the first alone. What it
  * returns is immutable and may be read by any thread; who loaded it frees it when its last reader is gone. Strings
- * are NUL-terminated and owned by the value. Times are in milliseconds unless the name says otherwise, sizes in bytes.
- * Whether certificates and addresses can be used is found by those who open them (net/tls, net/listener).
+ * are NUL-terminated and owned by the value. Times are in milliseconds unless the name says otherwise, sizes in
+ * bytes. Whether certificates and addresses can be used is found by those who open them (net/tls, net/listener).
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -17,7 +17,14 @@
 
 #include "base/check.h"
 
-enum conf_log_target { CONF_LOG_OFF, CONF_LOG_STDOUT, CONF_LOG_STDERR, CONF_LOG_SYSLOG, CONF_LOG_JOURNAL, CONF_LOG_FILE };
+enum conf_log_target {
+	CONF_LOG_OFF,
+	CONF_LOG_STDOUT,
+	CONF_LOG_STDERR,
+	CONF_LOG_SYSLOG,
+	CONF_LOG_JOURNAL,
+	CONF_LOG_FILE
+};
 enum conf_log_format { CONF_FORMAT_TEXT, CONF_FORMAT_JSON };
 enum conf_proxy_protocol { CONF_PROXY_NO, CONF_PROXY_REQUIRED };
 enum conf_balance { CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM, CONF_BALANCE_HASH };
@@ -161,7 +168,8 @@ typedef void conf_report_fn(void *arg, const char *line);
 /* NULL when there was any mistake; each has then been reported. Main thread, reads files, may use the resolver. */
 struct conf *conf_load(const struct conf_options *options, conf_report_fn *report, void *arg) MUST_CHECK;
 /* The same from bytes in memory, named `name` in messages; `include` is refused. For tests and fuzzing. */
-struct conf *conf_load_bytes(const char *bytes, size_t n, const char *name, conf_report_fn *report, void *arg) MUST_CHECK;
+struct conf *conf_load_bytes(const char *bytes, size_t n, const char *name, conf_report_fn *report, void *arg)
+    MUST_CHECK;
 void conf_free(struct conf *c);			/* NULL is fine */
 /* The effective configuration, every supported key, in a form that conf_load reads again to the same value. */
 void conf_print(const struct conf *c, FILE *to);

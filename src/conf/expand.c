@@ -55,7 +55,8 @@ expand_variable(struct expand *e, struct slice inside)
 	const char *value;
 
 	if (!is_variable(name) || (rest.p != NULL && !has_default))
-		return expand_fails(e, "%s is not a variable; allowed: ${NAME} or ${NAME:-default}, and $${ for a plain ${",
+		return expand_fails(e,
+		    "%s is not a variable; allowed: ${NAME} or ${NAME:-default}, and $${ for a plain ${",
 		    mistake_quote(slice_make(inside.p - 2, inside.n + 3), quoted));
 	copy = mem_slicedup(name);
 	value = getenv(copy);
@@ -63,7 +64,8 @@ expand_variable(struct expand *e, struct slice inside)
 	if (has_default && (value == NULL || value[0] == '\0'))
 		return expand_add(e, slice_skip(rest, 1));
 	if (value == NULL)
-		return expand_fails(e, "the environment has no variable %s; set it, or give a default as ${NAME:-default}",
+		return expand_fails(e,
+		    "the environment has no variable %s; set it, or give a default as ${NAME:-default}",
 		    mistake_quote(name, quoted));
 	return expand_add(e, slice_of(value));
 }
@@ -112,7 +114,8 @@ expand_value(struct expand *e, struct slice text)
 		from = slice_skip(from, 2);
 		end = slice_find(from, '}');
 		if (end == from.n)
-			return expand_fails(e, "a '${' has no '}'; allowed: ${NAME} or ${NAME:-default}, and $${ for a plain ${");
+			return expand_fails(e,
+			    "a '${' has no '}'; allowed: ${NAME} or ${NAME:-default}, and $${ for a plain ${");
 		if (!expand_variable(e, slice_head(from, end)))
 			return false;
 		text = slice_skip(from, end + 1);

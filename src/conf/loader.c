@@ -56,7 +56,8 @@ place_text(struct conf_place place)
 /* ---- values ---- */
 
 static void
-loader_read(struct loader *l, size_t section, const struct schema_row *row, struct slice text, struct conf_place place)
+loader_read(struct loader *l, size_t section, const struct schema_row *row, struct slice text,
+    struct conf_place place)
 {
 	const struct section *s = &l->sections.item[section];
 	struct type_reading r = { .row = row, .base = section_base(s, l->conf), .text = text, .place = place };
@@ -68,7 +69,8 @@ loader_read(struct loader *l, size_t section, const struct schema_row *row, stru
 }
 
 static void
-loader_read_value(struct loader *l, size_t section, const struct schema_row *row, struct slice text, struct conf_place place)
+loader_read_value(struct loader *l, size_t section, const struct schema_row *row, struct slice text,
+    struct conf_place place)
 {
 	if (!row->type->is_list) {
 		loader_read(l, section, row, text, place);
@@ -128,8 +130,8 @@ loader_unknown_key(struct loader *l, struct slice key, struct conf_place place)
 	SCHEMA_EACH(row, s->kind)
 		if (row->type != NULL)
 			nearest_try(&n, row->key);
-	section_wrong(s, l->conf, &l->mistakes, place, copy, "unknown key%s", n.name != NULL ? nearest_hint(&n, hint) :
-	    "; see stickyd.ini(5)");
+	section_wrong(s, l->conf, &l->mistakes, place, copy, "unknown key%s",
+	    n.name != NULL ? nearest_hint(&n, hint) : "; see stickyd.ini(5)");
 	free(copy);
 }
 
@@ -165,8 +167,9 @@ on_pair(void *arg, unsigned line, struct slice key, struct slice value)
 	char quoted[MISTAKE_QUOTE];
 
 	if (l->source->state == BEFORE_SECTIONS)
-		loader_wrong_line(l, line, mem_printf("%s stands before any section; begin with a line as [global] or "
-		    "[listener NAME]", mistake_quote(key, quoted)));
+		loader_wrong_line(l, line,
+		    mem_printf("%s stands before any section; begin with a line as [global] or [listener NAME]",
+		    mistake_quote(key, quoted)));
 	if (l->source->state != IN_SECTION)
 		return;
 	row = schema_find(loader_section(l)->kind, key);
@@ -184,8 +187,8 @@ on_broken(void *arg, unsigned line, const char *what, struct slice line_text)
 	const char *subject = line_text.n != 0 ? mistake_quote(line_text, quoted) : "the line";
 
 	if (l->source->state == IN_SECTION)
-		section_wrong(loader_section(l), l->conf, &l->mistakes, (struct conf_place){ l->source->name, line }, NULL,
-		    "%s %s", subject, what);
+		section_wrong(loader_section(l), l->conf, &l->mistakes, (struct conf_place){ l->source->name, line },
+		    NULL, "%s %s", subject, what);
 	else
 		loader_wrong_line(l, line, mem_printf("%s %s", subject, what));
 }
@@ -201,8 +204,11 @@ loader_unknown_section(struct loader *l, unsigned line, struct slice kind)
 	nearest_init(&n, kind);
 	for (size_t i = 0; i < SCHEMA_KINDS; i++)
 		nearest_try(&n, schema_sections[i].name);
-	loader_wrong_line(l, line, mem_printf("[%.*s]: unknown section%s", SLICE_FMT(slice_head(kind, 64)),
-	    n.name != NULL ? nearest_hint(&n, hint) : "; allowed: [global] [log] [listener NAME] [route NAME] [pool NAME]"));
+	if (n.name == NULL)
+		snprintf(hint, sizeof hint, "; allowed: [global] [log] [listener NAME] [route NAME] [pool NAME]");
+	else
+		nearest_hint(&n, hint);
+	loader_wrong_line(l, line, mem_printf("[%.*s]: unknown section%s", SLICE_FMT(slice_head(kind, 64)), hint));
 }
 
 static bool
@@ -226,8 +232,9 @@ is_good_heading(struct loader *l, unsigned line, enum schema_kind kind, struct s
 	else if (schema_sections[kind].is_named && name.n == 0)
 		loader_wrong_line(l, line, mem_printf("[%s] has no name; allowed: [%s NAME]", word, word));
 	else if (schema_sections[kind].is_named && !value_is_name(name))
-		loader_wrong_line(l, line, mem_printf("[%s] has the name %s; allowed: 1 to 64 letters, digits, '-', '_' and '.'",
-		    word, mistake_quote(name, quoted)));
+		loader_wrong_line(l, line,
+		    mem_printf("[%s] has the name %s; allowed: 1 to 64 letters, digits, '-', '_' and '.'", word,
+		    mistake_quote(name, quoted)));
 	else
 		return true;
 	return false;
@@ -244,8 +251,8 @@ loader_open_section(struct loader *l, enum schema_kind kind, struct slice name, 
 		return (size_t)(there - l->sections.item);
 	if (there != NULL) {
 		first = place_text(there->place);
-		section_wrong(there, l->conf, &l->mistakes, place, NULL, "the name is taken, first at %s; allowed: each name once",
-		    first);
+		section_wrong(there, l->conf, &l->mistakes, place, NULL,
+		    "the name is taken, first at %s; allowed: each name once", first);
 		free(first);
 	}
 	made = section_new(&l->sections, l->conf, kind, name, place);
@@ -391,8 +398,8 @@ loader_include_file(struct loader *l, size_t section, const char *file, struct c
 	char quoted[MISTAKE_QUOTE];
 
 	if (why != NULL)
-		section_wrong(&l->sections.item[section], l->conf, &l->mistakes, place, "include", "%s can't be read: %s",
-		    mistake_quote(slice_of(file), quoted), why);
+		section_wrong(&l->sections.item[section], l->conf, &l->mistakes, place, "include",
+		    "%s can't be read: %s", mistake_quote(slice_of(file), quoted), why);
 }
 
 /* That nothing matches is fine. */
@@ -414,7 +421,8 @@ loader_include_glob(struct loader *l, size_t section, const char *pattern, struc
 static void
 loader_include_item(struct loader *l, size_t section, struct slice item, struct conf_place place)
 {
-	bool is_glob = slice_find(item, '*') != item.n || slice_find(item, '?') != item.n || slice_find(item, '[') != item.n;
+	bool is_glob =
+	    slice_find(item, '*') != item.n || slice_find(item, '?') != item.n || slice_find(item, '[') != item.n;
 	char *path;
 
 	if (item.n == 0) {
@@ -437,7 +445,8 @@ loader_include(struct loader *l, size_t section, struct slice patterns, struct c
 	struct slice rest;
 
 	if (l->source != NULL && !l->source->is_file) {
-		section_wrong(&l->sections.item[section], l->conf, &l->mistakes, place, "include", "is only possible in a file");
+		section_wrong(&l->sections.item[section], l->conf, &l->mistakes, place, "include",
+		    "is only possible in a file");
 		return;
 	}
 	copy = mem_slicedup(patterns);		/* the files' own values will take its place */
@@ -475,7 +484,8 @@ loader_read_file(struct loader *l, const char *file)
 
 	l->is_unreadable = why != NULL;
 	if (why != NULL)
-		mistakes_add(&l->mistakes, (struct conf_place){ file, 0 }, mem_printf("the file can't be read: %s", why));
+		mistakes_add(&l->mistakes, (struct conf_place){ file, 0 },
+		    mem_printf("the file can't be read: %s", why));
 	else if (section_key(&l->sections.item[global], include)->place.file == NULL)
 		loader_include(l, global, slice_of(include->preset), (struct conf_place){ file, 0 });
 }
@@ -501,11 +511,12 @@ loader_option(struct loader *l, size_t section, const char *key, struct slice va
 	loader_read_value(l, section, row, value, place);
 }
 
-/* "A:P", "NAME A:P" or "NAME=A:P", and options behind it, as the file has it. Names that were not given are gw1, gw2 ... */
+/* "A:P", "NAME A:P" or "NAME=A:P" and options, as the file has it. Names that were not given are gw1, gw2 ... */
 static char *
 gateway_text(const char *option, size_t number)
 {
-	struct slice rest = slice_of(option), first = value_word(&rest), address = first, name = slice_cut(&address, '=');
+	struct slice rest = slice_of(option), first = value_word(&rest);
+	struct slice address = first, name = slice_cut(&address, '=');
 
 	if (address.p != NULL)
 		return mem_printf("%.*s %.*s %.*s", SLICE_FMT(name), SLICE_FMT(address), SLICE_FMT(rest));

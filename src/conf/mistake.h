@@ -22,7 +22,8 @@ struct mistakes {
 	size_t n;
 };
 
-/* place's file is borrowed until the end; line 0: of the whole file. text goes behind "FILE:LINE: "; it is taken over. */
+/* place's file is borrowed until the end; line 0: of the whole file. text goes behind "FILE:LINE: "; it is taken
+ * over. */
 void mistakes_add(struct mistakes *m, struct conf_place place, char *text);
 /* Each once; those of files in the order of files, of others behind them. Returns how many there were. */
 size_t mistakes_report(struct mistakes *m, const struct conf_strings *files, conf_report_fn *report, void *arg);

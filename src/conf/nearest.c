@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Edit distance with neighbours swapped counting as one edit (optimal string alignment): the slips that fingers make. */
+/* Edit distance with neighbours swapped counting as one edit (optimal string alignment): the slips that fingers
+ * make. */
 #include "conf/nearest.h"
 
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Feeds inih, which keeps only the first INI_MAX_LINE (200, as distributions build it) bytes of a line, cuts section names
- * at 50, tells its handler no line number, and of a section only when a key follows. Debian's can be told to take more, by
- * variables that no other has, for the whole process. We depend on none of that: inih gets the beginning of each line,
- * which is enough to tell a comment, a heading and a key; it calls us back before it asks for the next line, so the line
- * being read is known, and the value is taken from it whole. Behind each heading it gets a line of ours, whose key no
- * file can contain, so that sections without keys are seen too.
+ * Feeds inih, which keeps only the first INI_MAX_LINE (200, as distributions build it) bytes of a line, cuts section
+ * names at 50, tells its handler no line number, and of a section only when a key follows. Debian's can be told to
+ * take more, by variables that no other has, for the whole process. We depend on none of that: inih gets the
+ * beginning of each line, which is enough to tell a comment, a heading and a key; it calls us back before it asks for
+ * the next line, so the line being read is known, and the value is taken from it whole. Behind each heading it gets a
+ * line of ours, whose key no file can contain, so that sections without keys are seen too.
  */
 #include "conf/reader.h"
 

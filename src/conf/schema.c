@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table. Rows of one section stand together, in the order in which they are printed. A row of a later version has no
- * type: such a key is refused, but for the one text that asks for what this version does anyway.
+ * The table. Rows of one section stand together, in the order in which they are printed. A row of a later version has
+ * no type: such a key is refused, but for the one text that asks for what this version does anyway.
  */
 #include "conf/schema.h"
 
@@ -36,8 +36,8 @@ static const struct type_word level_words[] = {
 	{ "info", LOG_LEVEL_INFO, false }, { "debug", LOG_LEVEL_DEBUG, false }, { NULL, 0, false }
 };
 static const struct type_word output_words[] = {
-	{ "stderr", CONF_LOG_STDERR, false }, { "syslog", CONF_LOG_SYSLOG, false }, { "journal", CONF_LOG_JOURNAL, false },
-	{ NULL, 0, false }
+	{ "stderr", CONF_LOG_STDERR, false }, { "syslog", CONF_LOG_SYSLOG, false },
+	{ "journal", CONF_LOG_JOURNAL, false }, { NULL, 0, false }
 };
 static const struct type_word access_words[] = {
 	{ "off", CONF_LOG_OFF, false }, { "stdout", CONF_LOG_STDOUT, false }, { "stderr", CONF_LOG_STDERR, false },
@@ -66,8 +66,9 @@ static const struct type_word auto_words[] = {
 };
 
 static const struct schema_row rows[] = {
-	{ SCHEMA_GLOBAL, "workers", &type_workers, "auto", AT(global, workers), ALSO(global, workers_auto), BETWEEN(1, 256),
-	  .restart = true, .help = "threads, one event loop each; auto = the CPUs this process may use" },
+	{ SCHEMA_GLOBAL, "workers", &type_workers, "auto", AT(global, workers), ALSO(global, workers_auto),
+	  BETWEEN(1, 256), .restart = true,
+	  .help = "threads, one event loop each; auto = the CPUs this process may use" },
 	{ SCHEMA_GLOBAL, "user", &type_user, NULL, AT(global, user), .restart = true, .may_be_empty = true,
 	  .help = "user to become after binding; none = whoever started it" },
 	{ SCHEMA_GLOBAL, "group", &type_user, NULL, AT(global, group), .restart = true, .may_be_empty = true,
@@ -81,10 +82,10 @@ static const struct schema_row rows[] = {
 
 	{ SCHEMA_LOG, "level", &type_word, "info", AT(log, level), .words = level_words,
 	  .help = "the least important lines that are still written" },
-	{ SCHEMA_LOG, "output", &type_log_target, "stderr", AT(log, output), ALSO(log, output_file), .words = output_words,
-	  .help = "where the daemon's log goes" },
-	{ SCHEMA_LOG, "access", &type_log_target, "off", AT(log, access), ALSO(log, access_file), .words = access_words,
-	  .help = "where the access log goes" },
+	{ SCHEMA_LOG, "output", &type_log_target, "stderr", AT(log, output), ALSO(log, output_file),
+	  .words = output_words, .help = "where the daemon's log goes" },
+	{ SCHEMA_LOG, "access", &type_log_target, "off", AT(log, access), ALSO(log, access_file),
+	  .words = access_words, .help = "where the access log goes" },
 	{ SCHEMA_LOG, "format", &type_word, "text", AT(log, format), .words = format_words,
 	  .help = "how lines of the access log are written" },
 
@@ -92,7 +93,8 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_ADMIN, "listen", LATER, .preset = "off", .help = "dashboard, metrics and API over TCP" },
 	{ SCHEMA_ADMIN, "token_file", LATER, .help = "token for changes over TCP" },
 
-	{ SCHEMA_STORE, "type", LATER, .preset = "memory", .present = "memory", .help = "where the table of keys is" },
+	{ SCHEMA_STORE, "type", LATER, .preset = "memory", .present = "memory",
+	  .help = "where the table of keys is" },
 	{ SCHEMA_STORE, "url", LATER, .preset = "redis://127.0.0.1:6379/0", .help = "the Redis server" },
 	{ SCHEMA_STORE, "max_keys", LATER, .preset = "1000000", .help = "keys remembered at most" },
 	{ SCHEMA_STORE, "ttl", LATER, .preset = "24h", .help = "how long an unused key is remembered" },
@@ -103,27 +105,30 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_LISTENER, "pool", &type_name, NULL, AT(listener, pool), .may_be_empty = true,
 	  .help = "where requests go that no route takes" },
 	{ SCHEMA_LISTENER, "tls", &type_switch, "no", AT(listener, tls), .help = "whether clients speak TLS" },
-	{ SCHEMA_LISTENER, "certificate", &type_certificates, NULL, AT(listener, certificate), ALSO(listener, certificates),
-	  .may_be_empty = true, .help = "certificate chain and key, PEM; repeated for SNI" },
+	{ SCHEMA_LISTENER, "certificate", &type_certificates, NULL, AT(listener, certificate),
+	  ALSO(listener, certificates), .may_be_empty = true,
+	  .help = "certificate chain and key, PEM; repeated for SNI" },
 	{ SCHEMA_LISTENER, "protocols", &type_protocols, "http/1.1", .help = "protocols offered to clients" },
-	{ SCHEMA_LISTENER, "mptcp", &type_switch, "no", AT(listener, mptcp), .help = "whether to listen with Multipath TCP" },
+	{ SCHEMA_LISTENER, "mptcp", &type_switch, "no", AT(listener, mptcp),
+	  .help = "whether to listen with Multipath TCP" },
 	{ SCHEMA_LISTENER, "proxy_protocol", &type_word, "no", AT(listener, proxy_protocol), .words = proxy_words,
 	  .help = "whether connections begin with a PROXY header" },
-	{ SCHEMA_LISTENER, "trusted_proxies", &type_networks, NULL, AT(listener, trusted_proxies), .may_be_empty = true,
-	  .help = "whose X-Forwarded-For or PROXY header is believed" },
-	{ SCHEMA_LISTENER, "allow", &type_networks, "0.0.0.0/0, ::/0", AT(listener, allow), .help = "who may connect" },
+	{ SCHEMA_LISTENER, "trusted_proxies", &type_networks, NULL, AT(listener, trusted_proxies),
+	  .may_be_empty = true, .help = "whose X-Forwarded-For or PROXY header is believed" },
+	{ SCHEMA_LISTENER, "allow", &type_networks, "0.0.0.0/0, ::/0", AT(listener, allow),
+	  .help = "who may connect" },
 	{ SCHEMA_LISTENER, "deny", &type_networks, NULL, AT(listener, deny), .may_be_empty = true,
 	  .help = "who may not, whatever allow says" },
 	{ SCHEMA_LISTENER, "header_timeout", &type_time, "10s", AT(listener, header_timeout_ms), BETWEEN(1, HOUR),
 	  .help = "for a whole request head" },
 	{ SCHEMA_LISTENER, "body_timeout", &type_time, "30s", AT(listener, body_timeout_ms), BETWEEN(1, HOUR),
 	  .help = "between two reads of a request's body" },
-	{ SCHEMA_LISTENER, "keepalive_timeout", &type_time, "60s", AT(listener, keepalive_timeout_ms), BETWEEN(1, HOUR),
-	  .help = "between two requests of a connection" },
+	{ SCHEMA_LISTENER, "keepalive_timeout", &type_time, "60s", AT(listener, keepalive_timeout_ms),
+	  BETWEEN(1, HOUR), .help = "between two requests of a connection" },
 	{ SCHEMA_LISTENER, "max_header", &type_size, "16k", AT(listener, max_header_bytes), BETWEEN(1024, 256 * 1024),
 	  .help = "bytes of a request head" },
-	{ SCHEMA_LISTENER, "max_connections", &type_count, "100000", AT(listener, max_connections), BETWEEN(1, 10000000),
-	  .help = "connections of the listener" },
+	{ SCHEMA_LISTENER, "max_connections", &type_count, "100000", AT(listener, max_connections),
+	  BETWEEN(1, 10000000), .help = "connections of the listener" },
 	{ SCHEMA_LISTENER, "max_connections_per_ip", &type_count, "0", AT(listener, max_connections_per_ip),
 	  BETWEEN(0, 10000000), .help = "connections of one address; 0 = no limit" },
 	{ SCHEMA_LISTENER, "new_connections_per_ip", &type_rate, "0/s", AT(listener, new_connections_per_ip),
@@ -133,8 +138,10 @@ static const struct schema_row rows[] = {
 	  .help = "listeners it is for; none = all" },
 	{ SCHEMA_ROUTE, "host", &type_hosts, NULL, AT(route, host), .may_be_empty = true,
 	  .help = "hosts it is for; none = all" },
-	{ SCHEMA_ROUTE, "path", &type_url_path, "/", AT(route, path), .help = "prefix of the path; the longest wins" },
-	{ SCHEMA_ROUTE, "pool", &type_name, NULL, AT(route, pool), .may_be_empty = true, .help = "where its requests go" },
+	{ SCHEMA_ROUTE, "path", &type_url_path, "/", AT(route, path),
+	  .help = "prefix of the path; the longest wins" },
+	{ SCHEMA_ROUTE, "pool", &type_name, NULL, AT(route, pool), .may_be_empty = true,
+	  .help = "where its requests go" },
 	{ SCHEMA_ROUTE, "redirect", &type_redirect, NULL, AT(route, redirect), .may_be_empty = true,
 	  .help = "target and status of the answer, in place of a pool" },
 
@@ -147,9 +154,12 @@ static const struct schema_row rows[] = {
 	  .help = "which gateway a client gets that belongs nowhere yet" },
 	{ SCHEMA_POOL, "on_down", LATER, .preset = "reassign", .present = "reassign",
 	  .help = "what happens to a client whose gateway is down" },
-	{ SCHEMA_POOL, "on_full", LATER, .preset = "wait:2s", .help = "what happens to a client whose gateway is full" },
-	{ SCHEMA_POOL, "check", &type_word, "tcp", AT(pool, check), .words = check_words, .help = "how gateways are checked" },
-	{ SCHEMA_POOL, "check_path", &type_url_path, "/healthz", AT(pool, check_path), .help = "what an HTTP check asks for" },
+	{ SCHEMA_POOL, "on_full", LATER, .preset = "wait:2s",
+	  .help = "what happens to a client whose gateway is full" },
+	{ SCHEMA_POOL, "check", &type_word, "tcp", AT(pool, check), .words = check_words,
+	  .help = "how gateways are checked" },
+	{ SCHEMA_POOL, "check_path", &type_url_path, "/healthz", AT(pool, check_path),
+	  .help = "what an HTTP check asks for" },
 	{ SCHEMA_POOL, "check_expect", &type_status_range, "200-399", AT(pool, check_expect_low),
 	  ALSO(pool, check_expect_high), .help = "statuses that are good" },
 	{ SCHEMA_POOL, "check_interval", &type_time, "2s", AT(pool, check_interval_ms), BETWEEN(10, HOUR),
@@ -179,12 +189,14 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_POOL, "gateway_verify", LATER, .help = "whether gateways' certificates are verified" },
 	{ SCHEMA_POOL, "tunnel_idle", &type_time, "1h", AT(pool, tunnel_idle_ms), BETWEEN(1, YEAR),
 	  .help = "an upgraded stream with no byte either way is ended after this" },
-	{ SCHEMA_POOL, "ping_interval", &type_time, "0", AT(pool, ping_interval_ms), BETWEEN(10, DAY), .zero_too = true,
-	  .help = "WebSocket ping to both sides when quiet; 0 = none" },
+	{ SCHEMA_POOL, "ping_interval", &type_time, "0", AT(pool, ping_interval_ms), BETWEEN(10, DAY),
+	  .zero_too = true, .help = "WebSocket ping to both sides when quiet; 0 = none" },
 	{ SCHEMA_POOL, "tcp_user_timeout", &type_time, "30s", AT(pool, tcp_user_timeout_ms), BETWEEN(SECOND, DAY),
 	  .zero_too = true, .help = "how long sent bytes may stay unacknowledged; 0 = as the system has it" },
-	{ SCHEMA_POOL, "drain_rate", LATER, .preset = "200/s", .help = "sessions closed per second when a drain ends" },
-	{ SCHEMA_POOL, "cookie_name", &type_cookie_name, "STICKYD", AT(pool, cookie.name), .help = "name of the cookie" },
+	{ SCHEMA_POOL, "drain_rate", LATER, .preset = "200/s",
+	  .help = "sessions closed per second when a drain ends" },
+	{ SCHEMA_POOL, "cookie_name", &type_cookie_name, "STICKYD", AT(pool, cookie.name),
+	  .help = "name of the cookie" },
 	{ SCHEMA_POOL, "cookie_path", &type_cookie_path, "/", AT(pool, cookie.path), .help = "its Path" },
 	{ SCHEMA_POOL, "cookie_domain", &type_cookie_domain, NULL, AT(pool, cookie.domain), .may_be_empty = true,
 	  .help = "its Domain; none = the host alone" },
@@ -193,13 +205,15 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_POOL, "cookie_secure", &type_word, "auto", AT(pool, cookie.secure), .words = auto_words,
 	  .help = "its Secure; auto = where the client came by TLS" },
 	{ SCHEMA_POOL, "cookie_httponly", &type_switch, "yes", AT(pool, cookie.httponly), .help = "its HttpOnly" },
-	{ SCHEMA_POOL, "cookie_partitioned", &type_switch, "no", AT(pool, cookie.partitioned), .help = "its Partitioned" },
+	{ SCHEMA_POOL, "cookie_partitioned", &type_switch, "no", AT(pool, cookie.partitioned),
+	  .help = "its Partitioned" },
 	{ SCHEMA_POOL, "cookie_max_age", &type_time, "0", AT(pool, cookie.max_age_ms), BETWEEN(SECOND, YEAR),
 	  .zero_too = true, .whole_seconds = true, .help = "its Max-Age; 0 = a session cookie" },
-	{ SCHEMA_POOL, "cookie_idle", &type_time, "0", AT(pool, cookie.idle_ms), BETWEEN(SECOND, YEAR), .zero_too = true,
-	  .whole_seconds = true, .help = "unused for longer, the binding is void; 0 = never" },
-	{ SCHEMA_POOL, "cookie_life", &type_time, "0", AT(pool, cookie.life_ms), BETWEEN(SECOND, YEAR), .zero_too = true,
-	  .whole_seconds = true, .help = "the binding is void this long after it was given; 0 = never" },
+	{ SCHEMA_POOL, "cookie_idle", &type_time, "0", AT(pool, cookie.idle_ms), BETWEEN(SECOND, YEAR),
+	  .zero_too = true, .whole_seconds = true, .help = "unused for longer, the binding is void; 0 = never" },
+	{ SCHEMA_POOL, "cookie_life", &type_time, "0", AT(pool, cookie.life_ms), BETWEEN(SECOND, YEAR),
+	  .zero_too = true, .whole_seconds = true,
+	  .help = "the binding is void this long after it was given; 0 = never" },
 	{ SCHEMA_POOL, "cookie_cors_twin", LATER, .help = "name of a second cookie for pages on other sites" },
 	{ SCHEMA_POOL, "cookie_legacy", LATER, .help = "name of another balancer's cookie that is believed too" },
 	{ SCHEMA_POOL, "key_secret_file", LATER, .help = "secret by which clients' keys are signed" },

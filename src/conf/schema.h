@@ -2,8 +2,8 @@
 /*
  * schema.h - every key of every section, in one table.
  *
- * The loader reads by it, conf_print writes by it, conf_free frees by it, and `make check` compares the sample file and the
- * manual page with it: a new key is one row here, a field in conf.h, and its lines in those two.
+ * The loader reads by it, conf_print writes by it, conf_free frees by it, and `make check` compares the sample file
+ * and the manual page with it: a new key is one row here, a field in conf.h, and its lines in those two.
  */
 #ifndef CONF_SCHEMA_H
 #define CONF_SCHEMA_H
@@ -39,8 +39,8 @@ struct schema_row {
 	bool whole_seconds;		/* of a time */
 	uint64_t min, max;
 	const struct type_word *words;	/* ends with NULL */
-	size_t at, also;		/* of the field in the section's struct, and of a second one that some types have */
-	const char *present;		/* of a later version: the text that means what this version does; NULL: none does */
+	size_t at, also;		/* of the field in the section's struct; of a second, where there is one */
+	const char *present;		/* of a later version: the text that means what this does; NULL: none does */
 	const char *help;
 };
 

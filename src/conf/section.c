@@ -132,12 +132,13 @@ heading_text(const struct section *s, const struct conf *c)
 {
 	const char *name = section_name(s, c);
 
-	return mem_printf("[%s%s%s]", schema_sections[s->kind].name, name != NULL ? " " : "", name != NULL ? name : "");
+	return mem_printf("[%s%s%s]", schema_sections[s->kind].name, name != NULL ? " " : "",
+	    name != NULL ? name : "");
 }
 
 void
-section_wrong(const struct section *s, const struct conf *c, struct mistakes *m, struct conf_place place, const char *key,
-    const char *fmt, ...)
+section_wrong(const struct section *s, const struct conf *c, struct mistakes *m, struct conf_place place,
+    const char *key, const char *fmt, ...)
 {
 	va_list args;
 	char *what, *heading;

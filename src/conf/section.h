@@ -32,11 +32,13 @@ struct sections {
 	size_t n;
 };
 
-/* Adds the struct to the configuration too. name is NULL where the kind has none. Valid until the next one is made. */
+/* Adds the struct to the configuration too. name is NULL where the kind has none. Valid until the next one is
+ * made. */
 struct section *section_new(struct sections *all, struct conf *c, enum schema_kind kind, struct slice name,
     struct conf_place place) MUST_CHECK;
 /* The first with that kind and name; NULL where there is none. */
-struct section *section_find(const struct sections *all, const struct conf *c, enum schema_kind kind, struct slice name);
+struct section *section_find(const struct sections *all, const struct conf *c, enum schema_kind kind,
+    struct slice name);
 void sections_fini(struct sections *all);
 
 /* The struct that is filled: struct conf_pool and so on. NULL for kinds of later versions. */
@@ -48,7 +50,7 @@ struct section_key *section_key_named(const struct section *s, const char *key);
 /* Where the key was given; the section's own place where it was not. */
 struct conf_place section_place_of(const struct section *s, const char *key);
 /* A mistake of that key, or of the section where key is NULL. On the command line keys have their options' names. */
-void section_wrong(const struct section *s, const struct conf *c, struct mistakes *m, struct conf_place place, const char *key,
-    const char *fmt, ...) PRINTF_LIKE(6, 7);
+void section_wrong(const struct section *s, const struct conf *c, struct mistakes *m, struct conf_place place,
+    const char *key, const char *fmt, ...) PRINTF_LIKE(6, 7);
 
 #endif

@@ -108,7 +108,8 @@ read_word(struct type_reading *r)
 	char allowed[ALLOWED];
 
 	if (found == NULL || found->is_later)
-		return type_fails(r, found != NULL ? LATER : "is not known", "%s", words_allowed(r->row->words, allowed));
+		return type_fails(r, found != NULL ? LATER : "is not known", "%s",
+		    words_allowed(r->row->words, allowed));
 	*(int *)field_to_set(r) = found->value;
 	return true;
 }
@@ -205,7 +206,7 @@ text_workers(const struct schema_row *row, const void *base, size_t i)
 
 	if (i != 0)
 		return NULL;
-	return *(const bool *)((const char *)base + row->also) ? mem_printf("auto ; %u here", n) : mem_printf("%u", n);
+	return mem_printf(*(const bool *)((const char *)base + row->also) ? "auto ; %u here" : "%u", n);
 }
 
 const struct type type_workers = { .read = read_workers, .text = text_workers };
@@ -252,8 +253,9 @@ read_size(struct type_reading *r)
 	bool is_size = value_size(r->text, &bytes);
 
 	if (!is_size || bytes < r->row->min || bytes > r->row->max)
-		return type_fails(r, is_size ? "is out of range" : "is not a size", "%s to %s, written as 4096 16k 1m",
-		    value_size_text(r->row->min, least), value_size_text(r->row->max, most));
+		return type_fails(r, is_size ? "is out of range" : "is not a size",
+		    "%s to %s, written as 4096 16k 1m", value_size_text(r->row->min, least),
+		    value_size_text(r->row->max, most));
 	*(size_t *)field_to_set(r) = (size_t)bytes;
 	return true;
 }
@@ -363,8 +365,8 @@ read_user(struct type_reading *r)
 
 const struct type type_user = { .read = read_user, .text = text_string, .fini = fini_string };
 
-/* Relative paths would mean one thing at start and another where a reload finds a different directory, and a misspelt word
- * would become a file: so none are taken. */
+/* Relative paths would mean one thing at start and another where a reload finds a different directory, and a
+ * misspelt word would become a file: so none are taken. */
 static bool
 is_path(struct slice text)
 {
@@ -374,7 +376,8 @@ is_path(struct slice text)
 static bool
 read_path(struct type_reading *r)
 {
-	return is_path(r->text) ? set_string(r) : type_fails(r, "is not a path", "an absolute path, beginning with '/'");
+	return is_path(r->text) ? set_string(r) :
+	    type_fails(r, "is not a path", "an absolute path, beginning with '/'");
 }
 
 const struct type type_path = { .read = read_path, .text = text_string, .fini = fini_string };
@@ -389,7 +392,8 @@ read_state_dir(struct type_reading *r)
 	return read_path(r);
 }
 
-/* The default may give way to the user's own directory, where one that is configured is an error: it stays a comment. */
+/* The default may give way to the user's own directory, where one that is configured is an error: it stays a
+ * comment. */
 static char *
 text_state_dir(const struct schema_row *row, const void *base, size_t i)
 {
@@ -440,15 +444,16 @@ const struct type type_log_target = { .read = read_log_target, .text = text_log_
 static bool
 is_url_path(struct slice text)
 {
-	return value_is_visible(text) && text.p[0] == '/' && text.n <= URL_MAX_BYTES && slice_find(text, '#') == text.n;
+	return value_is_visible(text) && text.p[0] == '/' && text.n <= URL_MAX_BYTES &&
+	    slice_find(text, '#') == text.n;
 }
 
 static bool
 read_url_path(struct type_reading *r)
 {
 	return is_url_path(r->text) ? set_string(r) :
-	    type_fails(r, "is not a path of a URL", "'/' and more visible ASCII without blanks and '#', at most %d bytes",
-	    URL_MAX_BYTES);
+	    type_fails(r, "is not a path of a URL",
+	    "'/' and more visible ASCII without blanks and '#', at most %d bytes", URL_MAX_BYTES);
 }
 
 const struct type type_url_path = { .read = read_url_path, .text = text_string, .fini = fini_string };
@@ -462,13 +467,19 @@ read_cookie_name(struct type_reading *r)
 
 const struct type type_cookie_name = { .read = read_cookie_name, .text = text_string, .fini = fini_string };
 
-/* RFC 6265, 4.1.1: any CHAR but controls and ";"; where it does not begin with "/", browsers would ignore it (5.2.4). */
+/* RFC 6265, 4.1.1: any CHAR but controls and ";"; where it does not begin with "/", browsers ignore it (5.2.4). */
+static bool
+is_cookie_path(struct slice text)
+{
+	return value_is_visible(text) && text.p[0] == '/' && slice_find(text, ';') == text.n && text.n <= 1024;
+}
+
 static bool
 read_cookie_path(struct type_reading *r)
 {
-	return value_is_visible(r->text) && r->text.p[0] == '/' && slice_find(r->text, ';') == r->text.n &&
-	    r->text.n <= 1024 ? set_string(r) :
-	    type_fails(r, "is not a cookie's path", "'/' and more visible ASCII without blanks and ';', at most 1024 bytes");
+	return is_cookie_path(r->text) ? set_string(r) :
+	    type_fails(r, "is not a cookie's path",
+	    "'/' and more visible ASCII without blanks and ';', at most 1024 bytes");
 }
 
 const struct type type_cookie_path = { .read = read_cookie_path, .text = text_string, .fini = fini_string };
@@ -536,7 +547,8 @@ read_redirect(struct type_reading *r)
 	struct slice status = r->text, target = value_word(&status);
 
 	if (!is_redirect_target(target))
-		return type_fails(r, "is not a target of a redirect", "http://, https:// or '/' and visible ASCII without blanks, "
+		return type_fails(r, "is not a target of a redirect",
+		    "http://, https:// or '/' and visible ASCII without blanks, "
 		    "then a status, as https://{host}{uri} 301");
 	if (!has_known_placeholders(target))
 		return type_fails(r, "has a placeholder that is not known", "{host} and {uri}");
@@ -614,7 +626,8 @@ read_binds(struct type_reading *r)
 	struct value_address a;
 
 	if (!value_bind(r->text, &a))
-		return type_fails(r, "is not an address to listen at", "ADDRESS:PORT in digits, as 0.0.0.0:443, *:80 or [::]:443");
+		return type_fails(r, "is not an address to listen at",
+		    "ADDRESS:PORT in digits, as 0.0.0.0:443, *:80 or [::]:443");
 	if (place->file == NULL)
 		*place = r->place;
 	return add_string(r);
@@ -622,7 +635,8 @@ read_binds(struct type_reading *r)
 
 const struct type type_binds = { true, read_binds, text_strings, fini_strings };
 
-/* "*.example.com" or a host name, or an IPv6 address in brackets as Host has it (RFC 9110, 7.2). Kept in lower case. */
+/* "*.example.com" or a host name, or an IPv6 address in brackets as Host has it (RFC 9110, 7.2). Kept in lower
+ * case. */
 static bool
 is_route_host(struct slice text)
 {
@@ -645,7 +659,8 @@ read_hosts(struct type_reading *r)
 	struct conf_strings *hosts = field_to_set(r);
 
 	if (!is_route_host(r->text))
-		return type_fails(r, "is not a host", "a host name without port, as game.example.com or *.example.com");
+		return type_fails(r, "is not a host",
+		    "a host name without port, as game.example.com or *.example.com");
 	add_string(r);
 	for (char *at = hosts->item[hosts->n - 1]; *at != '\0'; at++)
 		if (*at >= 'A' && *at <= 'Z')
@@ -685,8 +700,10 @@ read_affinity(struct type_reading *r)
 	if (is_later_selector(r->text))
 		return type_fails(r, LATER, "cookie, or nothing at all");
 	if (!slice_eq(r->text, SLICE_LIT("cookie")))
-		return type_fails(r, "is not a selector", "cookie, or nothing at all (later versions: rewrite:NAME prefix:NAME "
-		    "header:NAME query:NAME path:N cookie:NAME subprotocol:PREFIX source learn:header:NAME learn:cookie:NAME)");
+		return type_fails(r, "is not a selector",
+		    "cookie, or nothing at all (later versions: rewrite:NAME prefix:NAME "
+		    "header:NAME query:NAME path:N cookie:NAME subprotocol:PREFIX source learn:header:NAME "
+		    "learn:cookie:NAME)");
 	if (list->n != 0)
 		return type_fails(r, "is listed already", "each selector once");
 	return add_string(r);
@@ -712,7 +729,8 @@ text_protocols(const struct schema_row *row, const void *base, size_t i)
 
 const struct type type_protocols = { true, read_protocols, text_protocols, NULL };
 
-/* The loader does it itself. All is in one when it is printed, and an empty one keeps the default from adding files. */
+/* The loader does it itself. All is in one when it is printed, and an empty one keeps the default from adding
+ * files. */
 static char *
 text_include(const struct schema_row *row, const void *base, size_t i)
 {

@@ -2,8 +2,8 @@
 /*
  * value.h - the small languages that values are written in.
  *
- * Pure: text in, value out, false where the text is not one. What a value must be between, and what to tell the operator,
- * is the caller's affair. Nothing is resolved or opened.
+ * Pure: text in, value out, false where the text is not one. What a value must be between, and what to tell the
+ * operator, is the caller's affair. Nothing is resolved or opened.
  */
 #ifndef CONF_VALUE_H
 #define CONF_VALUE_H

@@ -2,6 +2,10 @@
 /* The rules, and the table that the compiler makes of them. */
 #include "http/byte.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define IN(c, first, last) ((c) >= (first) && (c) <= (last))
 #define IS_DIGIT(c) IN(c, '0', '9')
 #define IS_ALNUM(c) (IS_DIGIT(c) || IN(c, 'A', 'Z') || IN(c, 'a', 'z'))
@@ -20,8 +24,7 @@
 
 #define CLASSES(c) \
 	((IS_TOKEN(c) ? BYTE_TOKEN : 0) | (IS_TEXT(c) ? BYTE_TEXT : 0) | \
-	    (IS_PRINTABLE(c) || (c) == ' ' ? BYTE_LINE : 0) | (IS_PRINTABLE(c) && (c) != '#' ? BYTE_TARGET : 0) | \
-	    (IS_HOST(c) ? BYTE_HOST : 0) | (IS_COOKIE(c) ? BYTE_COOKIE : 0) | (IS_BASE64(c) ? BYTE_BASE64 : 0) | \
+	    (IS_PRINTABLE(c) && (c) != '#' ? BYTE_TARGET : 0) | (IS_HOST(c) ? BYTE_HOST : 0) | (IS_COOKIE(c) ? BYTE_COOKIE : 0) | (IS_BASE64(c) ? BYTE_BASE64 : 0) | \
 	    (IS_DIGIT(c) ? BYTE_DIGIT : 0))
 #define FOUR(c) CLASSES(c), CLASSES((c) + 1), CLASSES((c) + 2), CLASSES((c) + 3)
 #define SIXTEEN(c) FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
@@ -29,29 +32,72 @@
 
 const unsigned char byte_classes[256] = { QUARTER(0), QUARTER(64), QUARTER(128), QUARTER(192) };
 
-#define EACH_BYTE(v) (0x0101010101010101U * (v))
+#ifdef __SSE2__
+#define BLOCK 16
 
-/* Eight bytes at once: whether one of them is below a blank, or is DEL. A byte above 0x7f is neither. The subtraction may borrow
- * from the next byte, but only where it has found one already, so the answer for all eight is exact. */
-static inline bool
-has_control(const char *p)
+/* The bytes from first to last, compared without sign. */
+static inline __m128i
+range(__m128i b, char first, char last)
 {
-	uint64_t w, del;
+	return _mm_cmpeq_epi8(_mm_min_epu8(_mm_max_epu8(b, _mm_set1_epi8(first)), _mm_set1_epi8(last)), b);
+}
 
-	memcpy(&w, p, sizeof w);
-	del = w ^ EACH_BYTE(0x7f);
-	return (((w - EACH_BYTE(0x20)) & ~w) | ((del - EACH_BYTE(1)) & ~del)) & EACH_BYTE(0x80);
+static inline __m128i
+equal(__m128i b, char c)
+{
+	return _mm_cmpeq_epi8(b, _mm_set1_epi8(c));
+}
+
+/* Which bytes are of the class; of a token's, only the letters, digits and hyphens that names are made of. */
+static inline __m128i
+members(__m128i b, enum byte_class class)
+{
+	if (class == BYTE_TEXT)
+		return _mm_andnot_si128(equal(b, 0x7f), _mm_or_si128(range(b, ' ', '\xff'), equal(b, '\t')));
+	if (class == BYTE_TARGET)
+		return _mm_andnot_si128(equal(b, '#'), range(b, 0x21, 0x7e));
+	return _mm_or_si128(_mm_or_si128(range(_mm_or_si128(b, _mm_set1_epi8(0x20)), 'a', 'z'), range(b, '0', '9')),
+	    equal(b, '-'));
+}
+
+/* How far whole blocks are surely of the class. */
+static inline size_t
+span_blocks(struct slice s, size_t from, enum byte_class class)
+{
+	while (s.n - from >= BLOCK) {
+		__m128i b = _mm_loadu_si128((const __m128i *)(s.p + from));
+		unsigned others = ~(unsigned)_mm_movemask_epi8(members(b, class)) & 0xffff;
+
+		if (others != 0)
+			return from + (unsigned)__builtin_ctz(others);
+		from += BLOCK;
+	}
+	return from;
+}
+#else
+static inline size_t
+span_blocks(struct slice s, size_t from, enum byte_class class)
+{
+	(void)s;
+	(void)class;
+	return from;
+}
+#endif
+
+size_t
+byte_span_text(struct slice s, size_t from)
+{
+	return byte_span(s, span_blocks(s, from, BYTE_TEXT), BYTE_TEXT);
 }
 
 size_t
-byte_text_span(struct slice s, size_t from)
+byte_span_target(struct slice s, size_t from)
 {
-	for (;;) {
-		while (s.n - from >= 8 && !has_control(s.p + from))
-			from += 8;
-		from = byte_span(slice_head(s, from + 8), from, BYTE_TEXT);
-		/* a tab is no control here: on, unless it was something else or the end */
-		if (from == s.n || !byte_is(s.p[from], BYTE_TEXT))
-			return from;
-	}
+	return byte_span(s, span_blocks(s, from, BYTE_TARGET), BYTE_TARGET);
+}
+
+size_t
+byte_span_token(struct slice s, size_t from)
+{
+	return byte_span(s, span_blocks(s, from, BYTE_TOKEN), BYTE_TOKEN);
 }

@@ -186,7 +186,7 @@ parse_request_line(struct h1 *p, struct slice line, struct head *head)
 		return bad(p, "not three words in the request line");
 	if (!head_is_token(method))
 		return bad(p, "a malformed method");
-	if (!byte_all(target, BYTE_TARGET))
+	if (byte_span_target(target, 0) != target.n)
 		return bad(p, "a malformed target");
 	r = parse_version(p, rest, head);
 	if (r != H1_HEAD)
@@ -247,7 +247,7 @@ why_no_field(struct slice line, size_t colon)
 static enum h1_result
 parse_field(struct h1 *p, struct slice line, struct field *f)
 {
-	size_t colon = byte_span(line, 0, BYTE_TOKEN);
+	size_t colon = byte_span_token(line, 0);
 
 	if (UNLIKELY(colon == 0 || colon == line.n || line.p[colon] != ':'))
 		return bad(p, why_no_field(line, colon));
@@ -297,12 +297,8 @@ why_no_text(char c)
 static enum h1_result
 find_line(struct h1 *p, struct slice bytes, struct slice *line)
 {
-	size_t at;
+	size_t at = byte_span_text(bytes, p->seen);
 
-	if (p->started || p->kind == H1_RESPONSE)
-		at = byte_text_span(bytes, p->seen);
-	else
-		at = byte_span(bytes, p->seen, BYTE_LINE);
 	p->seen = at;
 	if (at < bytes.n && bytes.p[at] != '\r')
 		return bad(p, why_no_text(bytes.p[at]));

@@ -25,9 +25,19 @@ struct acceptor {
 	struct listener *listener;
 	acceptor_fn *fn;
 	void *arg;
-	struct event event;
+	struct watch watch;
 	struct timer rest;
+	bool resting;
+	struct reap reap;
 };
+
+/* Level-triggered: what is not taken in one batch comes again. */
+static void
+acceptor_wake(struct acceptor *a)
+{
+	must(loop_watch(a->loop, &a->watch, a->fd, EPOLLIN));
+	a->resting = false;
+}
 
 static void
 on_rested(struct timer *t, uint64_t now_ms)
@@ -36,7 +46,7 @@ on_rested(struct timer *t, uint64_t now_ms)
 
 	(void)now_ms;
 	ALIVE(a, ACCEPTOR_MAGIC);
-	must(event_add(&a->event, NULL) == 0);
+	acceptor_wake(a);
 }
 
 /* All workers meet the same limit at once: one of them says it. */
@@ -46,7 +56,8 @@ acceptor_rest(struct acceptor *a, const char *why)
 	uint64_t now = loop_now_ms(a->loop);
 	unsigned long long said = atomic_load(&a->listener->full_said_ms);
 
-	event_del(&a->event);
+	loop_unwatch(a->loop, a->fd);
+	a->resting = true;
 	loop_timer_by(a->loop, &a->rest, now + ACCEPT_REST_MS);
 	if ((said == 0 || now - said >= ACCEPT_SAY_MS) &&
 	    atomic_compare_exchange_strong(&a->listener->full_said_ms, &said, now))
@@ -104,14 +115,13 @@ acceptor_take(struct acceptor *a)
 }
 
 static void
-on_acceptable(evutil_socket_t fd, short what, void *arg)
+on_acceptable(struct watch *w, uint32_t events)
 {
-	struct acceptor *a = arg;
+	struct acceptor *a = CONTAINER(w, struct acceptor, watch);
 
-	(void)fd;
-	(void)what;
+	(void)events;
 	ALIVE(a, ACCEPTOR_MAGIC);
-	for (unsigned i = 0; i < ACCEPT_BATCH; i++)
+	for (unsigned i = 0; i < ACCEPT_BATCH && a->fd != -1; i++)
 		if (!acceptor_take(a))
 			return;
 }
@@ -129,9 +139,15 @@ acceptor_new(struct loop *loop, struct listener *l, size_t bind, unsigned worker
 	a->fn = fn;
 	a->arg = arg;
 	timer_init(&a->rest, on_rested);
-	must(event_assign(&a->event, loop->base, a->fd, EV_READ | EV_PERSIST, on_acceptable, a) == 0);
-	must(event_add(&a->event, NULL) == 0);
+	a->watch.fn = on_acceptable;
+	acceptor_wake(a);
 	return a;
+}
+
+static void
+acceptor_reaped(struct reap *r)
+{
+	free(CONTAINER(r, struct acceptor, reap));
 }
 
 void
@@ -139,8 +155,10 @@ acceptor_free(struct acceptor *a)
 {
 	if (a == NULL)
 		return;
-	event_del(&a->event);
+	if (!a->resting)
+		loop_unwatch(a->loop, a->fd);
 	timer_cancel(&a->rest);
 	close(a->fd);
-	free(a);
+	a->fd = -1;
+	loop_reap(a->loop, &a->reap, acceptor_reaped);
 }

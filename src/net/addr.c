@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Socket addresses. What they look like as text is conf/value.h's, since a configuration is checked without sockets. */
+/* Socket addresses. What they look like as text is conf/value.h's, since a configuration is checked without
+ * sockets. */
 #include "net/addr.h"
 
 #include <arpa/inet.h>
@@ -12,7 +13,7 @@
 #define HOST_TEXT 256	/* the longest host name is 253 bytes (RFC 1035, 2.3.4) */
 
 /* So that the port can be had without asking for the family. */
-_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "ports at one place");
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "at one place");
 
 static void
 addr_set_v4(struct addr *a, const void *ip, in_port_t port)
@@ -32,7 +33,9 @@ addr_set_v6(struct addr *a, const void *ip, in_port_t port, uint32_t scope)
 		return;
 	}
 	*a = (struct addr){ .len = sizeof a->sa.v6 };
-	a->sa.v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = v6, .sin6_scope_id = scope };
+	a->sa.v6 = (struct sockaddr_in6){
+		.sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = v6, .sin6_scope_id = scope,
+	};
 }
 
 void

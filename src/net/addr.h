@@ -2,8 +2,8 @@
 /*
  * addr.h - a socket address as a value, and networks of them.
  *
- * Pure but for addr_resolve. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) are turned into IPv4 when they are made, so
- * that an access list sees one client as one.
+ * Pure but for addr_resolve. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) are turned into IPv4 when they are
+ * made, so that an access list sees one client as one.
  */
 #ifndef NET_ADDR_H
 #define NET_ADDR_H

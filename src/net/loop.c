@@ -2,41 +2,44 @@
 /* A turn: wait and handle events, then the streams that asked to go on, the timers, and at last what is to be freed. */
 #include "net/loop.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/stream.h"
 
-static void
-on_tick(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop *l = arg;
-
-	(void)fd;
-	(void)what;
-	l->tick_ms = UINT64_MAX;	/* the wheel itself is advanced at the end of the turn */
-}
-
 struct loop *
 loop_new(void)
 {
-	struct event_config *cfg = event_config_new();
 	struct loop *l = mem_zalloc(sizeof *l);
 
-	must(cfg != NULL);
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
-	l->base = event_base_new_with_config(cfg);
-	event_config_free(cfg);
-	must(l->base != NULL);
-	must(event_assign(&l->tick, l->base, -1, 0, on_tick, l) == 0);
-	l->tick_ms = UINT64_MAX;
+	l->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->fd == -1) {
+		free(l);
+		return NULL;
+	}
 	wheel_init(&l->wheel, clock_coarse_ms());
 	list_init(&l->again);
 	list_init(&l->reap);
-	stream_loop_init(l);
 	l->in = mem_zalloc(LOOP_SCRATCH);
 	l->out = mem_zalloc(LOOP_SCRATCH_OUT);
 	return l;
+}
+
+bool
+loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events)
+{
+	struct epoll_event e = { .events = events, .data.ptr = w };
+
+	return epoll_ctl(l->fd, EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
+void
+loop_unwatch(struct loop *l, int fd)
+{
+	must(epoll_ctl(l->fd, EPOLL_CTL_DEL, fd, NULL) == 0);
 }
 
 void
@@ -65,7 +68,7 @@ loop_run_again(struct loop *l)
 
 	if (list_is_empty(&l->again))
 		return;
-	list_add_tail(&l->again, &now);
+	list_add_tail(&l->again, &now);		/* takes the head's place in the ring */
 	list_remove(&l->again);
 	while (!list_is_empty(&now)) {
 		struct stream *s = LIST_ENTRY_OF(now.next, struct stream, again);
@@ -75,29 +78,35 @@ loop_run_again(struct loop *l)
 	}
 }
 
-static void
-loop_arm_tick(struct loop *l)
+/* How long to wait, for epoll_wait: until the next timer, not at all where somebody wants to go on. */
+static int
+loop_patience_ms(struct loop *l)
 {
-	uint64_t next = wheel_next_ms(&l->wheel), now;
-	struct timeval in;
+	uint64_t next, now;
 
-	if (next >= l->tick_ms)
-		return;
+	if (!list_is_empty(&l->again))
+		return 0;
+	next = wheel_next_ms(&l->wheel);
+	if (next == UINT64_MAX)
+		return -1;
 	now = loop_now_ms(l);
-	next = next > now ? next - now : 0;
-	in = (struct timeval){ .tv_sec = (time_t)(next / 1000), .tv_usec = (suseconds_t)(next % 1000 * 1000) };
-	l->tick_ms = now + next;
-	must(event_add(&l->tick, &in) == 0);
+	if (next <= now)
+		return 0;
+	return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
 }
 
 void
 loop_turn(struct loop *l)
 {
-	int flags = EVLOOP_ONCE | (list_is_empty(&l->again) ? 0 : EVLOOP_NONBLOCK);
+	int n = epoll_wait(l->fd, l->event, LOOP_EVENTS, loop_patience_ms(l));
 
-	loop_arm_tick(l);
+	must(n != -1 || errno == EINTR);
 	l->now_ms = 0;
-	must(event_base_loop(l->base, flags) != -1);
+	for (int i = 0; i < n; i++) {
+		struct watch *w = l->event[i].data.ptr;
+
+		w->fn(w, l->event[i].events);
+	}
 	loop_run_again(l);
 	wheel_advance(&l->wheel, loop_now_ms(l));
 	loop_reap_all(l);
@@ -109,9 +118,8 @@ loop_free(struct loop *l)
 	if (l == NULL)
 		return;
 	loop_reap_all(l);
-	stream_loop_fini(l);
-	event_del(&l->tick);
-	event_base_free(l->base);
+	stream_free_chunks(l);
+	close(l->fd);
 	free(l->in);
 	free(l->out);
 	free(l);

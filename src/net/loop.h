@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loop.h - what a thread lends to its connections: the event base, the time, timers, scratch memory, and the moment after
+ * loop.h - what a worker's thread lends to its connections: events, the time, timers, scratch memory, and the moment after
  * a turn when things may be freed.
  *
- * One per worker; only its thread may call, but for loop_stop.
+ * One per worker; only its thread may call. It is epoll(7) itself, not libevent, which serves the main thread: an embedded
+ * struct event and its map entry take some 190 bytes for each socket, more than all else that an idle stream needs; its
+ * dispatch takes as many instructions as a frame's relaying; and it hides EPOLLERR behind "readable and writable", so that an
+ * edge-triggered reader who has emptied the socket can't tell a reset from ordinary readiness.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-#include <stdatomic.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/list.h"
@@ -21,39 +22,49 @@
 #define LOOP_SCRATCH (64 * 1024)
 /* Room for a whole read in chunked coding, with a head before it. */
 #define LOOP_SCRATCH_OUT (LOOP_SCRATCH + 64 * 1024)
+/* Events taken by one epoll_wait. */
+#define LOOP_EVENTS 256
 
-struct loop;
-struct chunk;
+struct watch;
+/* events: EPOLLIN and its like, as the kernel gave them. May come once more in the turn in which the watch was removed. */
+typedef void watch_fn(struct watch *w, uint32_t events);
 
-/* Something to be freed when nobody up the stack can still be holding it. */
+/* A descriptor that is waited for; embedded in its owner. */
+struct watch {
+	watch_fn *fn;
+};
+
+/* Something to be freed when nobody up the stack, and no event of this turn, can still mean it. */
 struct reap {
 	struct list link;
 	void (*free)(struct reap *r);
 };
 
+struct chunk;
+
 struct loop {
-	struct event_base *base;
+	int fd;
 	uint64_t now_ms;		/* of this turn; 0: not read yet */
 	struct wheel wheel;
-	struct event tick;
-	uint64_t tick_ms;		/* what it is set to */
 	struct list again;		/* streams that used up their turn (stream.h) */
 	struct list reap;
-	struct list recent;		/* streams to be looked at once they are quiet (stream.h) */
-	struct timer recent_timer;
 	struct chunk *chunks;		/* given back, to be taken again (stream.h) */
 	unsigned spare_chunks;
 	char *in;			/* LOOP_SCRATCH: what was read last; valid until the next read */
 	char *out;			/* LOOP_SCRATCH_OUT: for putting a message together */
+	struct epoll_event event[LOOP_EVENTS];
 };
 
 struct loop *loop_new(void) MUST_CHECK;
 void loop_free(struct loop *l);		/* NULL is fine; all connections must be gone */
 /* Waits for events, handles them, then does what was left for the end of the turn. */
 void loop_turn(struct loop *l);
+/* False with errno: the descriptor is not watched. */
+bool loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events) MUST_CHECK;
+/* The descriptor is still open; the watch's memory must outlive the turn. */
+void loop_unwatch(struct loop *l, int fd);
 /* r->free is called when the turn is over. */
 void loop_reap(struct loop *l, struct reap *r, void (*free)(struct reap *r));
-
 /* Frees now what waits for the turn's end: when the last turn is over. */
 void loop_reap_all(struct loop *l);
 

@@ -22,9 +22,6 @@
 /* Kept for the next time; a peak's others go back to the allocator. */
 #define CHUNKS_SPARE 64
 
-/* See the header: how long a stream that was read short must be quiet to be looked at once more. */
-#define STREAM_QUIET_MS 1000
-
 struct chunk {
 	struct chunk *next;
 	size_t at, n;		/* bytes[at .. n) are still to be sent */
@@ -70,20 +67,6 @@ stream_fail(struct stream *s, int error)
 	return STREAM_FAILED;
 }
 
-/* A short read: empty for now, but see the header for what may hide behind it. */
-static void
-stream_read_short(struct stream *s)
-{
-	if (s->hup)
-		return;
-	s->readable = false;
-	s->touched_ms = loop_now_ms(s->loop);
-	if (list_is_empty(&s->recent)) {
-		list_add_tail(&s->loop->recent, &s->recent);
-		loop_timer_by(s->loop, &s->loop->recent_timer, s->touched_ms + STREAM_QUIET_MS);
-	}
-}
-
 /* One read of the socket: bytes, 0 at the end, -1 with errno. */
 static ssize_t
 stream_recv(struct stream *s, void *to, size_t most)
@@ -97,8 +80,8 @@ stream_recv(struct stream *s, void *to, size_t most)
 		s->ended = true;
 	else if (n == -1 && errno == EAGAIN)
 		s->readable = false;
-	else if (n > 0 && (size_t)n < most)
-		stream_read_short(s);
+	else if (n > 0 && (size_t)n < most && !s->hup)
+		s->readable = false;
 	return n;
 }
 
@@ -213,7 +196,7 @@ stream_tls_result(struct stream *s, int returned)
 		s->ended = true;
 		return STREAM_END;
 	}
-	s->tls_error = ERR_peek_error();
+	s->tls_error = (uint32_t)ERR_peek_error();
 	ERR_clear_error();
 	if (s->error != 0)
 		return STREAM_FAILED;
@@ -254,7 +237,7 @@ stream_write_tls(struct stream *s, const char *from, size_t n, size_t *written)
 
 			if (e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ)
 				return STREAM_OK;
-			s->tls_error = ERR_peek_error();
+			s->tls_error = (uint32_t)ERR_peek_error();
 			ERR_clear_error();
 			return stream_fail(s, -1);
 		}
@@ -311,30 +294,55 @@ stream_read(struct stream *s, char *to, size_t most, struct slice *got)
 	return r;
 }
 
+/* The ring's last chunk, with room: NULL when there is no memory. */
+static struct chunk *
+stream_tail(struct stream *s)
+{
+	struct chunk *c = s->out;
+
+	if (c != NULL && c->n < CHUNK_BYTES)
+		return c;
+	c = chunk_get(s->loop);
+	if (c == NULL)
+		return NULL;
+	if (s->out == NULL) {
+		c->next = c;
+	} else {
+		c->next = s->out->next;
+		s->out->next = c;
+	}
+	s->out = c;
+	return c;
+}
+
 static enum stream_result
 stream_keep(struct stream *s, struct slice bytes)
 {
 	while (bytes.n != 0) {
-		struct chunk *c = s->out_last;
+		struct chunk *c = stream_tail(s);
 		size_t n;
 
-		if (c == NULL || c->n == CHUNK_BYTES) {
-			c = chunk_get(s->loop);
-			if (c == NULL)
-				return stream_fail(s, ENOMEM);
-			if (s->out_last != NULL)
-				s->out_last->next = c;
-			else
-				s->out_first = c;
-			s->out_last = c;
-		}
+		if (c == NULL)
+			return stream_fail(s, ENOMEM);
 		n = bytes.n < CHUNK_BYTES - c->n ? bytes.n : CHUNK_BYTES - c->n;
 		memcpy(c->bytes + c->n, bytes.p, n);
 		c->n += n;
-		s->out_bytes += n;
 		bytes = slice_skip(bytes, n);
 	}
 	return STREAM_OK;
+}
+
+/* Takes the ring's first chunk off. */
+static void
+stream_drop_first(struct stream *s)
+{
+	struct chunk *first = s->out->next;
+
+	if (first == s->out)
+		s->out = NULL;
+	else
+		s->out->next = first->next;
+	chunk_put(s->loop, first);
 }
 
 /* Offers bytes to the socket; *written may be less than n, down to 0. */
@@ -364,7 +372,7 @@ stream_put(struct stream *s, struct slice bytes, int flags)
 	must(!s->shut_wanted);
 	if (bytes.n == 0)
 		return STREAM_OK;
-	if (s->out_first == NULL && !s->connecting && stream_offer(s, bytes.p, bytes.n, flags, &written) != STREAM_OK)
+	if (s->out == NULL && !s->connecting && stream_offer(s, bytes.p, bytes.n, flags, &written) != STREAM_OK)
 		return STREAM_FAILED;
 	return stream_keep(s, slice_skip(bytes, written));
 }
@@ -397,7 +405,7 @@ stream_shut(struct stream *s)
 	if (s->shut_wanted || s->error != 0 || s->fd == -1)
 		return;
 	s->shut_wanted = true;
-	if (s->out_first == NULL)
+	if (s->out == NULL)
 		stream_shut_now(s);
 }
 
@@ -405,55 +413,60 @@ stream_shut(struct stream *s)
 static bool
 stream_flush(struct stream *s)
 {
-	while (s->out_first != NULL) {
-		struct chunk *c = s->out_first;
+	while (s->out != NULL) {
+		struct chunk *c = s->out->next;
 		size_t written;
 
 		if (stream_offer(s, c->bytes + c->at, c->n - c->at, 0, &written) != STREAM_OK)
 			return false;
 		c->at += written;
-		s->out_bytes -= written;
 		if (c->at < c->n)
 			return false;
-		s->out_first = c->next;
-		if (s->out_first == NULL)
-			s->out_last = NULL;
-		chunk_put(s->loop, c);
+		stream_drop_first(s);
 	}
 	return true;
 }
 
 /* ---- events ---- */
 
-static void
-on_stream_event(evutil_socket_t fd, short happened, void *arg)
+static unsigned
+stream_writable(struct stream *s)
 {
-	struct stream *s = arg;
 	unsigned what = 0;
 
-	(void)fd;
+	if (s->connecting) {
+		s->connecting = false;
+		what |= STREAM_CONNECTED;
+	}
+	if (s->out != NULL && stream_flush(s)) {
+		what |= STREAM_DRAINED;
+		if (s->shut_wanted)
+			stream_shut_now(s);
+	}
+	if (s->read_needs_write || s->error != 0) {
+		s->read_needs_write = false;
+		what |= STREAM_CAN_READ;
+	}
+	return what;
+}
+
+static void
+on_stream_event(struct watch *w, uint32_t events)
+{
+	struct stream *s = CONTAINER(w, struct stream, watch);
+	unsigned what = 0;
+
 	ALIVE(s, STREAM_MAGIC);
-	if (happened & EV_CLOSED)
+	if (s->fd == -1)
+		return;			/* closed by an event before this one */
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		s->hup = true;
-	if (happened & (EV_READ | EV_CLOSED)) {
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		s->readable = true;
 		what |= STREAM_CAN_READ;
 	}
-	if (happened & EV_WRITE) {
-		if (s->connecting) {
-			s->connecting = false;
-			what |= STREAM_CONNECTED;
-		}
-		if (s->out_first != NULL && stream_flush(s)) {
-			what |= STREAM_DRAINED;
-			if (s->shut_wanted)
-				stream_shut_now(s);
-		}
-		if (s->read_needs_write || s->error != 0) {
-			s->read_needs_write = false;
-			what |= STREAM_CAN_READ;
-		}
-	}
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		what |= stream_writable(s);
 	if (what != 0)
 		s->ready(s, what);
 }
@@ -462,11 +475,9 @@ bool
 stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner)
 {
 	*s = (struct stream){ .magic = STREAM_MAGIC, .fd = fd, .loop = l, .ready = ready, .owner = owner };
+	s->watch.fn = on_stream_event;
 	list_init(&s->again);
-	list_init(&s->recent);
-	if (event_assign(&s->event, l->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_stream_event,
-		s) == -1 ||
-	    event_add(&s->event, NULL) == -1) {
+	if (!loop_watch(l, &s->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
 		s->fd = -1;
 		return false;
 	}
@@ -540,25 +551,18 @@ stream_close(struct stream *s)
 	if (s->fd == -1)
 		return;
 	list_remove(&s->again);
-	list_remove(&s->recent);
 	if (s->ssl != NULL) {
-		if (s->error == 0 && !s->shut_done && s->out_first == NULL && SSL_is_init_finished(s->ssl) &&
+		if (s->error == 0 && !s->shut_done && s->out == NULL && SSL_is_init_finished(s->ssl) &&
 		    SSL_shutdown(s->ssl) < 0)
 			ERR_clear_error();
 		SSL_free(s->ssl);
 		s->ssl = NULL;
 	}
-	event_del(&s->event);
+	loop_unwatch(s->loop, s->fd);
 	close(s->fd);
 	s->fd = -1;
-	while (s->out_first != NULL) {
-		struct chunk *c = s->out_first;
-
-		s->out_first = c->next;
-		chunk_put(s->loop, c);
-	}
-	s->out_last = NULL;
-	s->out_bytes = 0;
+	while (s->out != NULL)
+		stream_drop_first(s);
 }
 
 const char *
@@ -575,36 +579,8 @@ stream_why(const struct stream *s, char *text, size_t room)
 	return text;
 }
 
-/* ---- the loop's share ---- */
-
-/* Those that have been quiet since they were read short are asked once more: an error behind the data shows now. */
-static void
-on_recent(struct timer *t, uint64_t now_ms)
-{
-	struct loop *l = CONTAINER(t, struct loop, recent_timer);
-
-	LIST_EACH (at, after, &l->recent) {
-		struct stream *s = LIST_ENTRY_OF(at, struct stream, recent);
-
-		if (now_ms - s->touched_ms < STREAM_QUIET_MS)
-			continue;
-		list_remove(&s->recent);
-		s->readable = true;
-		stream_again(s);
-	}
-	if (!list_is_empty(&l->recent))
-		loop_timer_by(l, t, now_ms + STREAM_QUIET_MS);
-}
-
 void
-stream_loop_init(struct loop *l)
-{
-	list_init(&l->recent);
-	timer_init(&l->recent_timer, on_recent);
-}
-
-void
-stream_loop_fini(struct loop *l)
+stream_free_chunks(struct loop *l)
 {
 	while (l->chunks != NULL) {
 		struct chunk *c = l->chunks;
@@ -612,5 +588,4 @@ stream_loop_fini(struct loop *l)
 		l->chunks = c->next;
 		free(c);
 	}
-	timer_cancel(&l->recent_timer);
 }

@@ -6,9 +6,9 @@
  * message costs one read and one write and no epoll_ctl. An edge does not repeat itself: whoever was told CAN_READ reads
  * until STREAM_WAIT, or stops because its sink is blocked and comes back when the sink has DRAINED, or says stream_again().
  *
- * A read that came back short has emptied the socket, so the EAGAIN after it is not asked for. The end of the peer's
- * stream is announced by an event of its own (EPOLLRDHUP). An error that arrived together with the last data is not:
- * for that, streams that were read short are looked at once more when they have been quiet for about a second.
+ * A read that came back short has emptied the socket, so the EAGAIN after it is not asked for. The end of the peer's stream and
+ * errors are announced by events of their own (EPOLLRDHUP, EPOLLHUP, EPOLLERR): after one of these everything is read until
+ * the end has been seen.
  *
  * Writing keeps what the socket refuses; a stream with nothing pending owns no buffer. Whoever writes while
  * stream_is_blocked() makes memory grow: check first.
@@ -35,26 +35,23 @@ struct stream;
 typedef void stream_fn(struct stream *s, unsigned what);
 
 struct stream {
+	struct watch watch;
 	uint32_t magic;
 	int fd;				/* -1: closed */
 	struct loop *loop;
-	stream_fn *ready;		/* the owner's; found by CONTAINER() or through `owner` */
+	stream_fn *ready;		/* the owner's */
 	void *owner;
 	SSL *ssl;			/* NULL: plain */
-	struct chunk *out_first, *out_last;	/* refused by the socket, to be sent when it takes more */
-	size_t out_bytes;
+	struct chunk *out;		/* refused by the socket, to be sent when it takes more: the last of a ring */
 	struct list again;
-	struct list recent;		/* on the loop's list of those read short of late */
 	int error;			/* errno of what failed; -1: TLS, then */
-	unsigned long tls_error;	/* OpenSSL's code */
-	bool connecting;		/* the first EV_WRITE ends it */
+	uint32_t tls_error;		/* OpenSSL's code */
+	bool connecting;		/* the first EPOLLOUT ends it */
 	bool readable;			/* the socket may have more */
-	bool hup;			/* the peer's FIN has come: read until it is seen */
+	bool hup;			/* the peer's end or an error has come: read until it is seen */
 	bool read_needs_write;		/* TLS wants to write before it can read on */
 	bool shut_wanted, shut_done;
 	bool ended;			/* STREAM_END was returned */
-	uint64_t touched_ms;		/* when it was last read short */
-	struct event event;
 };
 
 /* Takes over the descriptor (non-blocking). ssl: taken over too, in accept state; NULL: plain. False: the loop refuses it, the
@@ -91,14 +88,13 @@ bool stream_is_established(const struct stream *s);
 /* Why it failed, for a log line; static or in text. */
 const char *stream_why(const struct stream *s, char *text, size_t room);
 
-/* The loop's share of all this; called by loop.c. */
-void stream_loop_init(struct loop *l);
-void stream_loop_fini(struct loop *l);
+/* Of loop_free: the chunks that wait to be taken again. */
+void stream_free_chunks(struct loop *l);
 
 static inline bool
 stream_is_blocked(const struct stream *s)
 {
-	return s->out_first != NULL;
+	return s->out != NULL;
 }
 
 static inline bool

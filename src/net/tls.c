@@ -460,16 +460,14 @@ tls_open(struct tls_reading *r, const char *file)
 	return in;
 }
 
-/* Nothing of the kind is left in a file: the ordinary end of reading it. Of a key the decoders say it in their own way. A file
- * that could not be read ends the same, but with the system's error before. */
+/* Nothing of the kind is left in a file: the ordinary end of reading it. Of a key the decoders say it in their own way. */
 static bool
 tls_is_at_end(void)
 {
-	unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
+	unsigned long e = ERR_peek_last_error();
 
-	return !ERR_SYSTEM_ERROR(first) &&
-	    ((ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE) ||
-	    (ERR_GET_LIB(last) == ERR_LIB_OSSL_DECODER && ERR_GET_REASON(last) == ERR_R_UNSUPPORTED));
+	return (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE) ||
+	    (ERR_GET_LIB(e) == ERR_LIB_OSSL_DECODER && ERR_GET_REASON(e) == ERR_R_UNSUPPORTED);
 }
 
 /* The server's certificate, then those that vouch for it. */

@@ -10,8 +10,8 @@
 
 #define GATEWAY_MAGIC 0x6a7e3a11
 
-/* The first bytes of SHA-256 over what this is, the pool and the name, each closed by NUL, which no name holds: so that a
- * tag tells nothing to who does not know the names, and no two lists of names read alike. */
+/* The first bytes of SHA-256 over what this is, the pool and the name, each closed by NUL, which no name holds: so
+ * that a tag tells nothing to who does not know the names, and no two lists of names read alike. */
 static uint64_t
 gateway_tag(const char *pool_name, const char *name)
 {
@@ -94,8 +94,8 @@ gateway_set_state(struct gateway *g, enum gateway_state state, const char *why)
 	if (gateway_state(g) == state)
 		return false;
 	atomic_store_explicit(&g->state, state, memory_order_relaxed);
-	log_write(state == GATEWAY_UP ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARN, "pool %s: gateway %s (%s) is %s: %s", g->pool_name,
-	    g->name, addr_text(&g->addr, text), gateway_state_name(state), why);
+	log_write(state == GATEWAY_UP ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARN, "pool %s: gateway %s (%s) is %s: %s",
+	    g->pool_name, g->name, addr_text(&g->addr, text), gateway_state_name(state), why);
 	return true;
 }
 

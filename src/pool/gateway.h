@@ -2,10 +2,10 @@
 /*
  * gateway.h - one server that holds clients' sessions: its name, address, state and counts.
  *
- * An entity: it is matched by name at a reload and outlives the configuration that named it. Reference-counted; any thread
- * may hold one. What changes is atomic; state is written by the main thread alone (health, operators), counts by whoever
- * has the exchange. The struct's atomics are touched here and in gateway.c only; choosing reads them for every gateway of a
- * pool, so those readers are inline.
+ * An entity: it is matched by name at a reload and outlives the configuration that named it. Reference-counted;
+ * any thread may hold one. What changes is atomic; state is written by the main thread alone (health, operators),
+ * counts by whoever has the exchange. The struct's atomics are touched here and in gateway.c only; choosing reads
+ * them for every gateway of a pool, so those readers are inline.
  */
 #ifndef POOL_GATEWAY_H
 #define POOL_GATEWAY_H
@@ -17,7 +17,8 @@
 
 enum gateway_state { GATEWAY_UP, GATEWAY_DOWN };
 
-/* So many connects in a row that fail in traffic count as one failed check: one may be a full queue, three are not. */
+/* So many connects in a row that fail in traffic count as one failed check: one may be a full queue, three are
+ * not. */
 #define GATEWAY_CONNECTS_ARE_A_CHECK 3
 
 struct gateway {
@@ -37,9 +38,10 @@ struct gateway {
 	int current_weight;		/* smooth round robin's, under the pool's lock */
 };
 
-/* The tag is derived from both names alone: the same on every proxy, after any reordering. NULL when the address can't be
- * resolved (*why says). */
-struct gateway *gateway_new(const struct conf_gateway *cf, const char *pool_name, unsigned index, const char **why) MUST_CHECK;
+/* The tag is derived from both names alone: the same on every proxy, after any reordering. NULL when the address
+ * can't be resolved (*why says). */
+struct gateway *gateway_new(const struct conf_gateway *cf, const char *pool_name, unsigned index, const char **why)
+    MUST_CHECK;
 struct gateway *gateway_ref(struct gateway *g);
 void gateway_unref(struct gateway *g);			/* NULL is fine */
 

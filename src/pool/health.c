@@ -48,12 +48,13 @@ struct health {
 	uint64_t void_said_ms;		/* 0: never */
 };
 
+/* Only memory can fail, and that as the timers' heap grows, at boot. */
 static void
 watch_set_timer(struct watch *w, uint64_t ms)
 {
 	struct timeval after = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
 
-	must(event_add(&w->timer, &after) == 0);	/* only memory could fail, and only when there was never a timer more */
+	must(event_add(&w->timer, &after) == 0);
 }
 
 static bool

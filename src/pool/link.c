@@ -95,8 +95,7 @@ link_close_idle(struct link *k)
 	link_close(k);
 }
 
-/* Whatever an idle gateway says, it ends the link: there is no request that it could answer. Only a check that finds
- * nothing (stream.h looks once more at those that were read short) leaves it. */
+/* Whatever an idle gateway says, it ends the link: there is no request that it could answer. */
 static void
 on_idle_ready(struct stream *s, unsigned what)
 {

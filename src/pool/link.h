@@ -24,10 +24,12 @@ struct link {
 	uint32_t magic;
 	struct links *links;
 	struct gateway *gateway;	/* referenced */
-	struct list idle;		/* of its gateway's idle links, the latest used first */
+	union {
+		struct list idle;	/* of its gateway's idle links, the latest used first, or */
+		struct reap reap;	/* afterwards */
+	};
 	struct timer timer;		/* while idle */
 	unsigned uses;			/* requests so far, this one included */
-	struct reap reap;
 	struct stream stream;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Choosing a gateway for a newcomer. A balance is a function that picks one of the eligible, under the pool's lock; it looks
- * at each gateway once or twice and allocates nothing.
+ * Choosing a gateway for a newcomer. A balance is a function that picks one of the eligible, under the pool's
+ * lock; it looks at each gateway once or twice and allocates nothing.
  */
 #include "pool/pool.h"
 
@@ -43,8 +43,8 @@ is_less_loaded(const struct gateway *a, const struct gateway *b)
 	return (uint64_t)gateway_load(a) * gateway_weight(b) < (uint64_t)gateway_load(b) * gateway_weight(a);
 }
 
-/* Smooth weighted round robin: everyone gains its weight each time, and whoever has gathered most is chosen and pays what all
- * gained together. A 5:1:1 comes out as a a b a c a a and not as five a in a row. */
+/* Smooth weighted round robin: everyone gains its weight each time, and whoever has gathered most is chosen and
+ * pays what all gained together. A 5:1:1 comes out as a a b a c a a and not as five a in a row. */
 static struct gateway *
 choose_roundrobin(struct pool *p, const struct pool_tried *tried)
 {
@@ -87,7 +87,8 @@ choose_leastconn(struct pool *p, const struct pool_tried *tried)
 	return best;
 }
 
-/* xorshift64* (Marsaglia; Vigna): good enough for spreading, and cheap under a lock. Below n, which is far below 2^32. */
+/* xorshift64* (Marsaglia; Vigna): good enough for spreading, and cheap under a lock. Below n, which is far below
+ * 2^32. */
 static uint64_t
 pool_random(struct pool *p, uint64_t n)
 {
@@ -97,8 +98,8 @@ pool_random(struct pool *p, uint64_t n)
 	return (p->random * 0x2545f4914f6cdd1d >> 11) % n;
 }
 
-/* One of the eligible but `other`, each with the chance of its weight; total is their weights' sum, which may have changed by
- * an operator's hand since: then the last one is as good. */
+/* One of the eligible but `other`, each with the chance of its weight; total is their weights' sum, which may have
+ * changed by an operator's hand since: then the last one is as good. */
 static struct gateway *
 pool_draw(struct pool *p, const struct pool_tried *tried, const struct gateway *other, uint64_t total)
 {
@@ -119,8 +120,8 @@ pool_draw(struct pool *p, const struct pool_tried *tried, const struct gateway *
 	return last;
 }
 
-/* The better of two drawn at random: nearly as even as asking all, and a newcomer that everyone sees as the least loaded is not
- * overrun (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"). */
+/* The better of two drawn at random: nearly as even as asking all, and a newcomer that everyone sees as the least
+ * loaded is not overrun (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"). */
 static struct gateway *
 choose_random(struct pool *p, const struct pool_tried *tried)
 {
@@ -177,10 +178,11 @@ pool_find_tag(const struct pool *p, uint64_t tag)
 
 /* In the form of the configuration's mistakes. */
 static void
-pool_report(const struct conf_pool *cf, const struct conf_gateway *g, const char *what, conf_report_fn *report, void *arg)
+pool_report(const struct conf_pool *cf, size_t index, const char *what, conf_report_fn *report, void *arg)
 {
-	char *line = mem_printf("%s:%u: [pool %s] gateway: '%s %s': %s", g->place.file, g->place.line, cf->name, g->name,
-	    g->address, what);
+	const struct conf_gateway *g = &cf->gateway[index];
+	char *line = mem_printf("%s:%u: [pool %s] gateway: '%s %s': %s", g->place.file, g->place.line, cf->name,
+	    g->name, g->address, what);
 
 	report(arg, line);
 	free(line);
@@ -192,7 +194,7 @@ pool_add_gateways(struct pool *p, conf_report_fn *report, void *arg)
 	const struct conf_pool *cf = p->conf;
 
 	if (cf->gateways > POOL_GATEWAYS_MAX) {
-		pool_report(cf, &cf->gateway[POOL_GATEWAYS_MAX], "there are too many; a pool has at most 4096", report, arg);
+		pool_report(cf, POOL_GATEWAYS_MAX, "is one too many; a pool has at most 4096", report, arg);
 		return false;
 	}
 	for (unsigned i = 0; i < cf->gateways; i++) {
@@ -200,7 +202,7 @@ pool_add_gateways(struct pool *p, conf_report_fn *report, void *arg)
 		struct gateway *g = gateway_new(&cf->gateway[i], p->name, i, &why);
 
 		if (g == NULL)
-			pool_report(cf, &cf->gateway[i], why, report, arg);
+			pool_report(cf, i, why, report, arg);
 		else
 			p->gateway[p->gateways++] = g;
 	}
@@ -222,7 +224,7 @@ pool_sort_tags(struct pool *p, conf_report_fn *report, void *arg)
 		if (one->tag != two->tag)
 			continue;
 		what = mem_printf("a cookie could not tell it from '%s'; give it another name", one->name);
-		pool_report(p->conf, &p->conf->gateway[two->index], what, report, arg);
+		pool_report(p->conf, two->index, what, report, arg);
 		free(what);
 		good = false;
 	}

@@ -2,8 +2,8 @@
 /*
  * pool.h - gateways that can stand for one another, and which of them gets a newcomer.
  *
- * Any thread may choose. The choice and its reservation are one step under a short lock, so that a hundred clients that
- * arrive at once are spread, not piled onto whoever was least loaded a moment ago.
+ * Any thread may choose. The choice and its reservation are one step under a short lock, so that a hundred clients
+ * that arrive at once are spread, not piled onto whoever was least loaded a moment ago.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -33,7 +33,8 @@ struct pool_tried {
 	const struct gateway *gateway[16];
 };
 
-/* Reports (like conf) what can't be resolved, and two gateways whose tags collide; NULL then. conf must outlive the pool. */
+/* Reports (like conf) what can't be resolved, and two gateways whose tags collide; NULL then. conf must outlive
+ * the pool. */
 struct pool *pool_new(const struct conf_pool *cf, conf_report_fn *report, void *arg) MUST_CHECK;
 void pool_free(struct pool *p);			/* NULL is fine */
 

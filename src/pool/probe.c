@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One look at a gateway, as a small state machine of plain events: checks are rare, so these may be level-triggered. */
+/* One look at a gateway, as a small state machine of plain events: checks are rare, so these may be
+ * level-triggered. */
 #include "pool/probe.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ probe_watch(struct probe *p, short what)
 	return event_add(&p->socket, NULL) == 0;
 }
 
-/* The timer holds one time at once, and its heap has grown by then: this fails for want of memory at boot alone. */
+/* Only memory can fail, and that as the timers' heap grows, at boot. */
 static void
 probe_set_timer(struct probe *p, uint64_t ms)
 {
@@ -84,7 +85,8 @@ probe_judge(struct probe *p, unsigned status)
 		probe_end(p, PROBE_BAD, "status %u, expected %u-%u", status, low, high);
 }
 
-/* Parsed from its first byte each time: an answer comes in one piece or two. An interim answer (RFC 9110, 15.2) is skipped. */
+/* Parsed from its first byte each time: an answer comes in one piece or two. An interim answer (RFC 9110, 15.2) is
+ * skipped. */
 static void
 probe_parse(struct probe *p)
 {
@@ -122,7 +124,7 @@ probe_read(struct probe *p)
 		p->got += (size_t)n;
 		probe_parse(p);
 	} else if (n == 0)
-		probe_end(p, PROBE_BAD, p->got == 0 ? "closed without an answer" : "closed in the middle of its answer");
+		probe_end(p, PROBE_BAD, "closed %s", p->got == 0 ? "without an answer" : "in the middle of its answer");
 	else if (errno != EAGAIN && errno != EINTR)
 		probe_end(p, PROBE_BAD, "read: %s", strerror(errno));
 }
@@ -192,19 +194,21 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (p->state == PROBE_FAILED_AT_ONCE)
 		probe_end(p, is_own_trouble(p->error) ? PROBE_VOID : PROBE_BAD, "connect: %s", strerror(p->error));
 	else
-		probe_end(p, PROBE_BAD, "%sno answer in %" PRIu64 " ms", p->state == PROBE_CONNECTING ? "connect: " : "",
-		    p->conf->check_timeout_ms);
+		probe_end(p, PROBE_BAD, "%sno answer in %" PRIu64 " ms",
+		    p->state == PROBE_CONNECTING ? "connect: " : "", p->conf->check_timeout_ms);
 }
 
 void
-probe_init(struct probe *p, struct event_base *base, const struct conf_pool *cf, const struct addr *addr, const char *host,
-    probe_fn *done)
+probe_init(struct probe *p, struct event_base *base, const struct conf_pool *cf, const struct addr *addr,
+    const char *host, probe_fn *done)
 {
 	must(cf->check == CONF_CHECK_TCP || cf->check == CONF_CHECK_HTTP);
 	*p = (struct probe){ .magic = PROBE_MAGIC, .conf = cf, .addr = *addr, .done = done, .base = base, .fd = -1 };
 	if (cf->check == CONF_CHECK_HTTP) {
-		p->request = mem_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: stickyd\r\nConnection: close\r\n\r\n",
-		    cf->check_path, host);
+		p->request = mem_printf("GET %s HTTP/1.1\r\n"
+		    "Host: %s\r\n"
+		    "User-Agent: stickyd\r\n"
+		    "Connection: close\r\n\r\n", cf->check_path, host);
 		p->request_bytes = strlen(p->request);
 	}
 	event_assign(&p->timer, base, -1, 0, on_timer, p);

@@ -2,8 +2,8 @@
 /*
  * probe.h - one look at a gateway: a connect and, for an HTTP check, a request and its answer's head.
  *
- * Lives on the main thread's loop, one for each gateway, used again for each look. What it finds is told once, from the loop and
- * never from within probe_start.
+ * Lives on the main thread's loop, one for each gateway, used again for each look. What it finds is told once,
+ * from the loop and never from within probe_start.
  */
 #ifndef POOL_PROBE_H
 #define POOL_PROBE_H
@@ -43,8 +43,8 @@ struct probe {
 };
 
 /* host: for the request's Host field. cf must outlive the probe. */
-void probe_init(struct probe *p, struct event_base *base, const struct conf_pool *cf, const struct addr *addr, const char *host,
-    probe_fn *done);
+void probe_init(struct probe *p, struct event_base *base, const struct conf_pool *cf, const struct addr *addr,
+    const char *host, probe_fn *done);
 void probe_fini(struct probe *p);		/* ends a look under way, telling nobody */
 void probe_start(struct probe *p);		/* only when none is under way */
 

@@ -251,11 +251,10 @@ client_served(struct client *c, enum end_reason why, bool keep, bool linger, str
 }
 
 void
-client_becomes_tunnel(struct client *c, struct session *s)
+client_becomes_tunnel(struct client *c)
 {
 	ALIVE(c, CLIENT_MAGIC);
 	c->exchange = NULL;
-	c->session = s;
 	timer_cancel(&c->timer);
 	client_set_state(c, CLIENT_TUNNEL);
 }

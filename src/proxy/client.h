@@ -21,20 +21,20 @@ enum client_state {
 };
 
 struct exchange;
-struct session;
 
 struct client {
 	uint32_t magic;
 	enum client_state state;
 	const struct door *door;
-	struct list link;		/* of proxy->client_list */
+	union {
+		struct list link;	/* of proxy->client_list, or */
+		struct reap reap;	/* afterwards */
+	};
 	struct stream stream;
 	struct timer timer;
-	struct reap reap;
 	struct addr peer;		/* who is connected, or whom the PROXY header named */
 	uint64_t since_ms;		/* of the wait for a head, or of closing */
 	struct exchange *exchange;	/* while reading a head (NULL before its first byte) and serving */
-	struct session *session;
 	unsigned requests;
 	enum end_reason why;
 	bool trusted;			/* its X-Forwarded-* are believed */
@@ -53,7 +53,7 @@ client_proxy(const struct client *c)
  * closed when all has been sent, with `linger` when input may be unread. */
 void client_served(struct client *c, enum end_reason why, bool keep, bool linger, struct slice rest);
 /* The connection becomes a session's. */
-void client_becomes_tunnel(struct client *c, struct session *s);
+void client_becomes_tunnel(struct client *c);
 /* The one way out: closes at once. The first reason is the true one. */
 void client_end(struct client *c, enum end_reason why);
 /* The timer must fire by then. */

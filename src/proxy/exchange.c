@@ -99,7 +99,8 @@ exchange_take_link(struct exchange *x)
 	struct link *k = x->link;
 
 	x->link = NULL;
-	x->choice.gateway = NULL;	/* reservation and reference go along */
+	gateway_unref(x->choice.gateway);	/* the link has a reference of its own; the reservation goes along */
+	x->choice.gateway = NULL;
 	return k;
 }
 

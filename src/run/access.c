@@ -10,15 +10,15 @@
 #include "base/clock.h"
 
 /* What is cut where, in bytes as they are written. */
-#define CUT_NAME 256		/* of a listener, a pool, a gateway, a selector, a request's id */
 #define CUT_METHOD 64
 #define CUT_TARGET 8000
 #define CUT_HOST 512
+#define CUT_ID 256
 #define CUT_REFERER 3000
 #define CUT_AGENT 2000
-#define CUT_NOT 1200		/* names, numbers, addresses, reasons */
+#define CUT_NOT 1500		/* our own words, numbers, addresses, names of 64 bytes, a selector */
 #define DOTS 3
-_Static_assert(5 * CUT_NAME + CUT_METHOD + CUT_TARGET + CUT_HOST + CUT_REFERER + CUT_AGENT + CUT_NOT <= ACCESS_LINE,
+_Static_assert(CUT_METHOD + CUT_TARGET + CUT_HOST + CUT_ID + CUT_REFERER + CUT_AGENT + CUT_NOT <= ACCESS_LINE,
     "the longest line fits");
 
 /* The least byte that stands for itself. JSON never escapes a blank. */
@@ -37,14 +37,20 @@ struct line {
 
 /* ---- escaping ---- */
 
-/* Whether all of them stand for themselves. */
+static inline bool
+is_plain(unsigned char c, unsigned char floor)
+{
+	return c >= floor && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Whether all of them are. */
 static inline bool
 eight_are_plain(uint64_t w, unsigned char floor)
 {
-	uint64_t below = w - EIGHT(floor), quote = (w ^ EIGHT('"')) - EIGHT(1), backslash = (w ^ EIGHT('\\')) - EIGHT(1);
-	uint64_t del = (w ^ EIGHT(0x7f)) - EIGHT(1);
+	uint64_t below = w - EIGHT(floor), above = w | (w + EIGHT(1));
+	uint64_t quote = (w ^ EIGHT('"')) - EIGHT(1), backslash = (w ^ EIGHT('\\')) - EIGHT(1);
 
-	return ((w | below | quote | backslash | del) & EIGHT(0x80)) == 0;
+	return ((below | above | quote | backslash) & EIGHT(0x80)) == 0;
 }
 
 static void
@@ -56,12 +62,12 @@ unit_hex(struct buf *unit, unsigned char c)
 	buf_byte(unit, hex[c & 15]);
 }
 
-/* What stands for c, which is one byte of the text. */
+/* Each of these writes what stands for the first character of s, and returns how many bytes of s that is. */
 static size_t
-unit_of_text(unsigned char c, struct buf *unit)
+unit_of_text(struct slice s, struct buf *unit)
 {
 	buf_lit(unit, "\\x");
-	unit_hex(unit, c);
+	unit_hex(unit, (unsigned char)s.p[0]);
 	return 1;
 }
 
@@ -88,7 +94,6 @@ utf8_size(struct slice s)
 	return n;
 }
 
-/* What stands for the first character of s, and how many bytes of s that is. */
 static size_t
 unit_of_json(struct slice s, struct buf *unit)
 {
@@ -110,51 +115,46 @@ unit_of_json(struct slice s, struct buf *unit)
 	return n;
 }
 
-/* Eight bytes at most, so that what comes behind something odd is taken by eights again. False: it did not fit. */
-static bool
-line_odd_eight(struct line *l, struct slice *s, size_t end, unsigned char floor)
+/* Copies what stands for itself from the front of s, up to stop; returns where it ended. */
+static char *
+copy_plain(char *to, const char *stop, struct slice *s, unsigned char floor)
 {
-	for (unsigned i = 0; i < 8 && s->n != 0; i++) {
-		unsigned char c = (unsigned char)s->p[0];
-		char bytes[8];
-		struct buf unit = buf_of(bytes, sizeof bytes);
-		size_t n = 1;
+	size_t n = 0, most = slice_head(*s, (size_t)(stop - to)).n;
+	uint64_t w;
 
-		if (c >= floor && c < 0x7f && c != '"' && c != '\\') {
-			unit.n = 1;
-			bytes[0] = (char)c;
-		} else {
-			n = l->json ? unit_of_json(*s, &unit) : unit_of_text(c, &unit);
-		}
-		if (l->to.n + unit.n > end)
-			return false;
-		buf_add(&l->to, buf_slice(&unit));
-		*s = slice_skip(*s, n);
+	for (; n + 8 <= most; n += 8) {
+		memcpy(&w, s->p + n, 8);
+		if (!eight_are_plain(w, floor))
+			break;
+		memcpy(to + n, &w, 8);
 	}
-	return true;
+	for (; n < most && is_plain((unsigned char)s->p[n], floor); n++)
+		to[n] = s->p[n];
+	*s = slice_skip(*s, n);
+	return to + n;
 }
 
 /* In `most` bytes, or cut, which dots show. */
 static void
 line_escaped(struct line *l, struct slice s, size_t most, unsigned char floor)
 {
-	size_t end = l->to.n + most - DOTS;
+	size_t stop = l->to.n + most - DOTS;
 
-	while (s.n != 0) {
-		char *to = l->to.p + l->to.n, *stop = l->to.p + end - 8;
-		uint64_t w;
+	for (;;) {
+		char bytes[8];
+		struct buf unit = buf_of(bytes, sizeof bytes);
+		size_t n;
 
-		for (; s.n >= 8 && to <= stop; s.p += 8, s.n -= 8, to += 8) {
-			memcpy(&w, s.p, 8);
-			if (!eight_are_plain(w, floor))
-				break;
-			memcpy(to, &w, 8);
-		}
-		l->to.n = (size_t)(to - l->to.p);
-		if (!line_odd_eight(l, &s, end, floor)) {
+		l->to.n = (size_t)(copy_plain(l->to.p + l->to.n, l->to.p + stop, &s, floor) - l->to.p);
+		if (s.n == 0)
+			return;
+		n = l->json ? unit_of_json(s, &unit) : unit_of_text(s, &unit);
+		if (l->to.n + unit.n > stop) {
 			buf_lit(&l->to, "...");
 			return;
 		}
+		buf_add(&l->to, buf_slice(&unit));
+		s = slice_skip(s, n);
 	}
 }
 
@@ -188,7 +188,7 @@ line_ms(struct line *l, uint64_t us)
 	buf_add(&l->to, slice_make(digits, sizeof digits));
 }
 
-static void
+static inline void
 line_switch(struct line *l, bool is_on)
 {
 	if (l->json)
@@ -205,25 +205,16 @@ line_bare_quote(struct line *l)
 		buf_byte(&l->to, '"');
 }
 
-/* Of our own making: nothing to escape. */
+/* Of our own making, or a name that the configuration has checked: nothing to escape. "-" is what a record has for none. */
 static void
 line_word(struct line *l, const char *word)
 {
-	line_bare_quote(l);
-	buf_add(&l->to, slice_of(word));
-	line_bare_quote(l);
-}
-
-/* An operator's name for something, or a request's id. "-" is what a record has for none. */
-static void
-line_label(struct line *l, struct slice label)
-{
-	if (label.n == 0 || (label.n == 1 && label.p[0] == '-')) {
+	if (word[0] == '-' && word[1] == '\0') {
 		line_none(l);
 		return;
 	}
 	line_bare_quote(l);
-	line_escaped(l, label, CUT_NAME, BLANKS_ESCAPED);
+	buf_add(&l->to, slice_of(word));
 	line_bare_quote(l);
 }
 
@@ -238,6 +229,19 @@ line_quoted(struct line *l, struct slice s, size_t most, unsigned char floor)
 	buf_byte(&l->to, '"');
 	line_escaped(l, s, most, floor);
 	buf_byte(&l->to, '"');
+}
+
+/* Our own, or one that a trusted proxy sent. */
+static void
+line_id(struct line *l, struct slice id)
+{
+	if (id.n == 0) {
+		line_none(l);
+		return;
+	}
+	line_bare_quote(l);
+	line_escaped(l, id, CUT_ID, BLANKS_ESCAPED);
+	line_bare_quote(l);
 }
 
 /* ---- the facts ---- */
@@ -273,15 +277,15 @@ static void
 line_places(struct line *l, const struct record *r)
 {
 	FACT(l, "listener");
-	line_label(l, slice_of(r->listener));
+	line_word(l, r->listener);
 	FACT(l, "tls");
 	line_switch(l, r->tls);
 	FACT(l, "pool");
-	line_label(l, slice_of(r->pool));
+	line_word(l, r->pool);
 	FACT(l, "gateway");
-	line_label(l, slice_of(r->gateway));
+	line_word(l, r->gateway);
 	FACT(l, "how");
-	line_label(l, slice_of(r->how));
+	line_word(l, r->how);
 }
 
 static void
@@ -365,11 +369,11 @@ line_end(struct line *l, const struct record *r)
 	FACT(l, "retries");
 	line_number(l, r->retries, true);
 	FACT(l, "why");
-	line_label(l, slice_of(end_info(r->why)->word));
+	line_word(l, end_info(r->why)->word);
 	FACT(l, "by");
 	line_word(l, end_whose_name(r->whose));
 	FACT(l, "id");
-	line_label(l, r->request_id);
+	line_id(l, r->request_id);
 	FACT(l, "referer");
 	line_quoted(l, r->referer, CUT_REFERER, BLANKS_ESCAPED);
 	FACT(l, "agent");

@@ -24,6 +24,7 @@ struct control {
 	struct daemon *daemon;
 	struct event_base *base;
 	struct mailbox *mailbox;
+	struct event mail;
 	struct health *health;
 	struct event signal[5];
 	struct event stop_tick;
@@ -86,6 +87,16 @@ on_first_round(void *arg)
 	}
 	log_notice("stickyd %s is ready: %u worker%s", PACKAGE_VERSION, d->workers, d->workers == 1 ? "" : "s");
 	notify_ready();
+}
+
+static void
+on_mail(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *c = arg;
+
+	(void)fd;
+	(void)what;
+	mailbox_deliver(c->mailbox);
 }
 
 /* ---- stop ---- */
@@ -238,8 +249,10 @@ control_run(struct daemon *d)
 
 	c.base = event_base_new();
 	must(c.base != NULL);
-	c.mailbox = mailbox_new(c.base);
+	c.mailbox = mailbox_new();
 	must(c.mailbox != NULL);
+	must(event_assign(&c.mail, c.base, mailbox_fd(c.mailbox), EV_READ | EV_PERSIST, on_mail, &c) == 0);
+	must(event_add(&c.mail, NULL) == 0);
 	must(event_assign(&c.stop_tick, c.base, -1, EV_PERSIST, on_stop_tick, &c) == 0);
 	control_watch_signals(&c);
 	c.failed = !writer_start(d->writer);
@@ -256,6 +269,7 @@ control_run(struct daemon *d)
 	for (unsigned i = 0; i < COUNT(c.signal); i++)
 		event_del(&c.signal[i]);
 	event_del(&c.stop_tick);
+	event_del(&c.mail);
 	mailbox_free(c.mailbox);
 	event_base_free(c.base);
 	return c.failed ? 1 : 0;

@@ -2,7 +2,6 @@
 /* A locked list: letters are rare, a handful in the life of a worker. */
 #include "run/mailbox.h"
 
-#include <event2/event_struct.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -22,7 +21,6 @@ struct mailbox {
 	int fd;
 	pthread_mutex_t lock;
 	struct list letters;
-	struct event event;
 };
 
 static struct letter *
@@ -39,15 +37,19 @@ mailbox_take(struct mailbox *m)
 	return l;
 }
 
-static void
-on_mail(evutil_socket_t fd, short what, void *arg)
+int
+mailbox_fd(const struct mailbox *m)
 {
-	struct mailbox *m = arg;
+	return m->fd;
+}
+
+void
+mailbox_deliver(struct mailbox *m)
+{
 	struct letter *l;
 	uint64_t n;
 
-	(void)what;
-	if (read(fd, &n, sizeof n) != sizeof n)
+	if (read(m->fd, &n, sizeof n) != sizeof n)
 		return;
 	while ((l = mailbox_take(m)) != NULL) {
 		l->fn(l->arg, l->number);
@@ -56,7 +58,7 @@ on_mail(evutil_socket_t fd, short what, void *arg)
 }
 
 struct mailbox *
-mailbox_new(struct event_base *base)
+mailbox_new(void)
 {
 	struct mailbox *m;
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -67,8 +69,6 @@ mailbox_new(struct event_base *base)
 	m->fd = fd;
 	must(pthread_mutex_init(&m->lock, NULL) == 0);
 	list_init(&m->letters);
-	must(event_assign(&m->event, base, fd, EV_READ | EV_PERSIST, on_mail, m) == 0);
-	must(event_add(&m->event, NULL) == 0);
 	return m;
 }
 
@@ -81,7 +81,6 @@ mailbox_free(struct mailbox *m)
 		return;
 	while ((l = mailbox_take(m)) != NULL)
 		free(l);
-	event_del(&m->event);
 	close(m->fd);
 	pthread_mutex_destroy(&m->lock);
 	free(m);

@@ -18,6 +18,7 @@ struct worker {
 	bool started;
 	struct loop *loop;
 	struct mailbox *mailbox;
+	struct watch mail;
 	struct proxy *proxy;
 	struct writer_ring *ring;	/* NULL: no access log */
 	struct door *door;		/* one for each listener */
@@ -78,6 +79,15 @@ worker_open_doors(struct worker *w)
 	return true;
 }
 
+static void
+on_mail(struct watch *watch, uint32_t events)
+{
+	struct worker *w = CONTAINER(watch, struct worker, mail);
+
+	(void)events;
+	mailbox_deliver(w->mailbox);
+}
+
 struct worker *
 worker_new(const struct worker_setup *setup)
 {
@@ -85,13 +95,18 @@ worker_new(const struct worker_setup *setup)
 
 	w->setup = *setup;
 	w->loop = loop_new();
-	w->mailbox = mailbox_new(w->loop->base);
+	w->mailbox = mailbox_new();
+	w->mail.fn = on_mail;
+	if (w->loop == NULL || w->mailbox == NULL || !loop_watch(w->loop, &w->mail, mailbox_fd(w->mailbox), EPOLLIN)) {
+		worker_free(w);
+		return NULL;
+	}
 	w->proxy = proxy_new(w->loop, setup->ring);
 	w->ring = writer_ring_new(setup->writer);
 	w->proxy->on_record = w->ring != NULL ? on_record : NULL;
 	w->proxy->on_failed_connects = on_failed_connects;
 	w->proxy->arg = w;
-	if (w->mailbox == NULL || !worker_open_doors(w)) {
+	if (!worker_open_doors(w)) {
 		worker_free(w);
 		return NULL;
 	}
@@ -205,7 +220,8 @@ worker_free(struct worker *w)
 	worker_stop_accepting(w);
 	free(w->acceptor);
 	mailbox_free(w->mailbox);
-	loop_reap_all(w->loop);
+	if (w->loop != NULL)
+		loop_reap_all(w->loop);
 	proxy_free(w->proxy);
 	loop_free(w->loop);
 	for (size_t i = 0; w->door != NULL && i < w->setup.listeners; i++)

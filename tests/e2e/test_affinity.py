@@ -18,6 +18,11 @@ def who(response):
 	return json.loads(response.body)["gateway"]
 
 
+def hows(daemon, n):
+	"""How so many were chosen. Workers write their lines in no common order."""
+	return Counter(r["how"] for r in daemon.records(n))
+
+
 def newcomers(lab, daemon, n):
 	"""Which gateways so many clients without a cookie reach, in order."""
 	return [who(lab.get(daemon)) for _ in range(n)]
@@ -32,7 +37,7 @@ def test_the_cookie_is_given_once(lab):
 		again = lab.get(daemon, cookie=str(cookie))
 		assert who(again) == who(first)
 		assert again.cookie() is None
-	assert [r["how"] for r in daemon.records(7)] == ["new"] + ["cookie"] * 6
+	assert hows(daemon, 7) == {"new": 1, "cookie": 6}
 
 
 @pytest.mark.threads
@@ -158,7 +163,7 @@ def test_a_cookie_that_does_not_open_is_none(lab, how):
 	answer = lab.get(daemon, cookie=f"STICKYD={bad}")
 	assert answer.status == 200
 	assert answer.cookie() and answer.cookie().value != bad
-	assert daemon.records(2)[1]["how"] == "invalid"
+	assert hows(daemon, 2) == {"new": 1, "invalid": 1}
 	assert lab.get(daemon, cookie=str(answer.cookie())).cookie() is None
 
 
@@ -169,7 +174,7 @@ def test_every_single_bit_of_a_cookie_counts(lab):
 	with lab.client(daemon) as c:
 		for at in range(len(good)):
 			assert c.get(cookie=f"STICKYD={flip(good, at)}").cookie(), f"character {at} does not count"
-	assert {r["how"] for r in daemon.records(len(good) + 1)[1:]} == {"invalid"}
+	assert hows(daemon, len(good) + 1) == {"new": 1, "invalid": len(good)}
 
 
 def test_a_cookie_of_another_pool_is_none(lab):
@@ -179,7 +184,7 @@ def test_a_cookie_of_another_pool_is_none(lab):
 		"route other": {"path": "/other/", "pool": "other"}})
 	cookie = lab.get(daemon, "/other/").cookie()
 	assert lab.get(daemon, "/", cookie=str(cookie)).cookie()
-	assert [r["how"] for r in daemon.records(2)] == ["new", "invalid"]
+	assert hows(daemon, 2) == {"new": 1, "invalid": 1}
 
 
 def test_the_cookie_shows_neither_name_nor_address(lab):
@@ -308,13 +313,16 @@ def test_an_answer_with_the_cookie_is_private(lab, said, want):
 	assert held.all("cache-control") == said, "without the cookie it is none of our affair"
 
 
-@pytest.mark.parametrize("key, why", [("cookie_idle", "idle"), ("cookie_life", "expired")])
-def test_a_cookie_is_void_after_its_time(lab, key, why):
+@pytest.mark.parametrize("key", ["cookie_idle", "cookie_life"])
+def test_a_cookie_is_void_after_its_time(lab, key):
 	daemon = lab.start(lab.https(1), pool={key: "1s"})
 	cookie = lab.get(daemon).cookie()
 	assert lab.get(daemon, cookie=str(cookie)).cookie() is None
-	until(lambda: lab.get(daemon, cookie=str(cookie)).cookie(), "the old cookie to be void")
-	assert daemon.record(how="invalid")
+
+	def is_void():
+		answer = lab.get(daemon, cookie=str(cookie))
+		return answer.cookie() and "invalid" in [r["how"] for r in daemon.access()]
+	until(is_void, "the old cookie to be void")
 
 
 def test_a_cookie_in_use_slides_on(lab):
@@ -401,7 +409,7 @@ def test_a_client_whose_gateway_is_away_is_reassigned_and_then_stays(lab):
 	moved = lab.get(daemon, cookie=str(first.cookie()))
 	assert moved.status == 200 and who(moved) != home.name
 	assert moved.cookie()
-	assert daemon.records(2)[1]["how"] == "reassigned"
+	assert hows(daemon, 2) == {"new": 1, "reassigned": 1}
 	home.start()
 	for _ in range(4):
 		again = lab.get(daemon, cookie=str(moved.cookie()))

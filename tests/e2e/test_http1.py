@@ -440,10 +440,11 @@ def test_request_ids_differ(lab):
 
 
 def test_an_absolute_form_is_taken_apart(lab):
+	"""One whose Host says otherwise is refused: see test_malformed."""
 	gateway = lab.http()
 	daemon = lab.start([gateway])
 	with lab.client(daemon) as c:
-		c.send(head("GET http://game.example.com/x?y=1 HTTP/1.1", "Host: other.example.com"))
+		c.send(head("GET http://game.example.com/x?y=1 HTTP/1.1", "Host: game.example.com"))
 		assert told(c.response())["target"] == "/x?y=1"
 		assert fields_at(gateway)["host"] == "game.example.com"
 		c.send(head("OPTIONS * HTTP/1.1", "Host: a"))

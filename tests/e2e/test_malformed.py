@@ -60,6 +60,7 @@ HEADS = {
 	"user in Host": one(host="Host: u@a"),
 	"bad port in Host": one(host="Host: a:b"),
 	"list in Host": one(host="Host: a, b"),
+	"Host that differs from the target's": one(line="GET http://b/ HTTP/1.1"),
 	# the line (3)
 	"no version": b"GET /\r\nHost: a\r\n\r\n",
 	"two blanks": one(line="GET  / HTTP/1.1"),

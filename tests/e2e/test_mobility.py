@@ -99,7 +99,8 @@ def test_a_connection_by_multipath_tcp_outlives_its_wifi(lab, mptcp_net, tls):
 	for n in range(100):
 		assert session.echo(f"message {n}") == f"message {n}"
 	session.finish()
-	assert daemon.record(why="done")["msgs_in"] == 102
+	session.close()
+	assert daemon.record(close=1000)["msgs_in"] == 101
 
 
 def test_a_big_message_is_whole_though_the_wifi_goes_in_the_midst(lab, mptcp_net):

@@ -144,10 +144,13 @@ def test_a_frame_that_never_ends_is_not_closed_into(lab):
 
 def test_grace_is_the_longest_it_takes(lab):
 	"""A client that does not answer the close frame, a request that does not end."""
-	daemon = lab.start([lab.ws(handler=lambda side: side.read_to_end())], globals={"shutdown_grace": "1s"})
+	hanging = lab.scripted(lambda side: side.read_to_end(), "gw2")
+	daemon = lab.start([lab.ws(handler=lambda side: side.read_to_end())], globals={"shutdown_grace": "1s"}, more={
+		"pool hanging": {"gateway": hanging.line, "check": "none"}, "route r": {"path": "/hang", "pool": "hanging"}})
 	c = lab.session(daemon)
 	waiting = lab.client(daemon)
-	waiting.request("/")
+	waiting.request("/hang")
+	until(hanging.received, "the request at the gateway")
 	began = time.monotonic()
 	daemon.signal(signal.SIGTERM)
 	assert c.read_frame().code == 1001

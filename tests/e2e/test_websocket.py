@@ -122,7 +122,8 @@ def test_what_the_gateway_chooses_goes_on_untouched(lab):
 	lambda s: s.accept("Sec-WebSocket-Protocol: unasked"),
 	lambda s: (s.read_head(), s.send(head("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"))),
 	lambda s: (s.read_head(), s.send(head("HTTP/1.1 101 Switching Protocols"))),
-	lambda s: s.accept("Upgrade: h2c"),
+	lambda s: (k := s.read_head().get("sec-websocket-key"), s.send(head("HTTP/1.1 101 Switching Protocols", "Upgrade: h2c",
+		"Connection: Upgrade", f"Sec-WebSocket-Accept: {ws.accept_of(k)}"))),
 ], ids=["wrong accept", "unasked subprotocol", "no accept", "no fields", "another upgrade"])
 def test_a_wrong_101_is_no_session(lab, opening):
 	daemon = lab.start([lab.ws(handler=lambda side: side.read_to_end(), opening=opening)])

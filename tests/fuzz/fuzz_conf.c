@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Any bytes as a configuration. Whatever is refused has a reason; whatever is taken prints, and the print reads back alike. */
+/* Any bytes as a configuration. What is refused has a reason; what is taken prints, and it reads back alike. */
 #include "conf/conf.h"
 
 #include <stdlib.h>

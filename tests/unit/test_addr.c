@@ -32,7 +32,8 @@ test_parse_and_print(void **state)
 		{ "[2001:DB8::0:1]:8", "[2001:db8::1]:8", "2001:db8::1", 8 },
 		{ "[::ffff:10.1.2.3]:9", "10.1.2.3:9", "10.1.2.3", 9 },
 		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535",
-		    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535 },
+		    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		    65535 },
 	};
 
 	(void)state;
@@ -51,9 +52,9 @@ static void
 test_parse_refuses(void **state)
 {
 	static const char *const cases[] = {
-		"", ":", "80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 80", "1.2.3:80",
-		"1.2.3.4.5:80", "::1:80", "[::1]", "[::1]80", "[::1:80", "[1.2.3.4]:80", "localhost:80", "[fe80::1%lo]:80",
-		"*", "**:80", "127.0.0.1:080000",
+		"", ":", "80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 80",
+		"1.2.3:80", "1.2.3.4.5:80", "::1:80", "[::1]", "[::1]80", "[::1:80", "[1.2.3.4]:80", "localhost:80",
+		"[fe80::1%lo]:80", "*", "**:80", "127.0.0.1:080000",
 	};
 	struct addr a;
 
@@ -87,7 +88,9 @@ test_no_address(void **state)
 static void
 test_from_sockaddr(void **state)
 {
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(7), .sin6_flowinfo = 99, .sin6_scope_id = 3 };
+	struct sockaddr_in6 v6 = {
+		.sin6_family = AF_INET6, .sin6_port = htons(7), .sin6_flowinfo = 99, .sin6_scope_id = 3,
+	};
 	struct addr mapped, v4 = addr_of("192.0.2.1:7"), one, two;
 
 	(void)state;
@@ -177,8 +180,8 @@ static void
 test_networks_refused(void **state)
 {
 	static const char *const cases[] = {
-		"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.1/8", "10.0.0.0/8/8", "::/129", "::1/127",
-		"10/8", "[::1]/128", "10.0.0.0 /8", "*", "10.0.0.0/8x", "::ffff:0:0/95",
+		"", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.1/8", "10.0.0.0/8/8", "::/129",
+		"::1/127", "10/8", "[::1]/128", "10.0.0.0 /8", "*", "10.0.0.0/8x", "::ffff:0:0/95",
 	};
 	struct addr_net net;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Texts and what is said about them, word by word: these lines are what an operator has when something is wrong. Good ones
- * are printed, and the print must read back to the same.
+ * Texts and what is said about them, word by word: these lines are what an operator has when something is wrong. Good
+ * ones are printed, and the print must read back to the same.
  */
 #include "conf/conf.h"
 
@@ -127,14 +127,17 @@ static const struct {
 	  "t.ini:1: 'bind' stands before any section; begin with a line as [global] or [listener NAME]\n" },
 	{ BASE "[lisener b]\nanything = goes\n", "t.ini:6: [lisener]: unknown section; did you mean 'listener'?\n" },
 	{ BASE "[defaults]\n",
-	  "t.ini:6: [defaults]: unknown section; allowed: [global] [log] [listener NAME] [route NAME] [pool NAME]\n" },
+	  "t.ini:6: [defaults]: unknown section; allowed: [global] [log] [listener NAME] [route NAME] "
+	  "[pool NAME]\n" },
 	{ BASE "[pool]\n", "t.ini:6: [pool] has no name; allowed: [pool NAME]\n" },
 	{ BASE "[log x]\n", "t.ini:6: [log] has the name 'x'; allowed: [log] without a name\n" },
 	{ BASE "[pool a/b]\n",
 	  "t.ini:6: [pool] has the name 'a/b'; allowed: 1 to 64 letters, digits, '-', '_' and '.'\n" },
-	{ BASE "[pool x\nretries = x\n", "t.ini:6: [pool p]: '[pool x' has no ']'; allowed: [kind] or [kind name]\n" },
+	{ BASE "[pool x\nretries = x\n",
+	  "t.ini:6: [pool p]: '[pool x' has no ']'; allowed: [kind] or [kind name]\n" },
 	{ BASE "[pool x] retries = 1\n",
-	  "t.ini:6: [pool p]: '[pool x] retries = 1' goes on behind the ']'; allowed: a comment, or a line of its own\n" },
+	  "t.ini:6: [pool p]: '[pool x] retries = 1' goes on behind the ']'; allowed: a comment, or a line of its "
+	  "own\n" },
 	{ BASE "[pool p]\ngateway = g 127.0.0.1:82\n",
 	  "t.ini:6: [pool p]: the name is taken, first at t.ini:4; allowed: each name once\n" },
 	{ BASE "retries\n", "t.ini:6: [pool p]: 'retries' has no '=' behind a key; allowed: key = value\n" },
@@ -148,7 +151,8 @@ static const struct {
 	/* keys */
 	{ BASE "retires = 3\n", "t.ini:6: [pool p] retires: unknown key; did you mean 'retries'?\n" },
 	{ BASE "bind = 127.0.0.1:1\n", "t.ini:6: [pool p] bind: unknown key; see stickyd.ini(5)\n" },
-	{ BASE "retries = 1\nretries = 1\n", "t.ini:7: [pool p] retries: is given twice, first at t.ini:6; allowed: once\n" },
+	{ BASE "retries = 1\nretries = 1\n",
+	  "t.ini:7: [pool p] retries: is given twice, first at t.ini:6; allowed: once\n" },
 	{ GLOBAL "user = a\n[log]\n[global]\nuser = b\n",
 	  "t.ini:10: [global] user: is given twice, first at t.ini:7; allowed: once\n" },
 	/* every mistake in one run, in the order of lines */
@@ -159,102 +163,138 @@ static const struct {
 	  "t.ini:4: [listener a] pool: there is no [pool q]\n" },
 	/* later versions */
 	{ BASE "eject_after = 5\n", "t.ini:6: [pool p] eject_after: '5' is not in this version; allowed: 0\n" },
-	{ BASE "on_full = wait:2s\n", "t.ini:6: [pool p] on_full: 'wait:2s' is not in this version; leave the key out\n" },
+	{ BASE "on_full = wait:2s\n",
+	  "t.ini:6: [pool p] on_full: 'wait:2s' is not in this version; leave the key out\n" },
 	{ BASE "gateway_tls = yes\n", "t.ini:6: [pool p] gateway_tls: 'yes' is not in this version; allowed: no\n" },
 	{ BASE "[admin]\nlisten = 127.0.0.1:9180\n",
 	  "t.ini:7: [admin] listen: '127.0.0.1:9180' is not in this version; leave the key out\n" },
-	{ BASE "[store]\ntype = redis\n", "t.ini:7: [store] type: 'redis' is not in this version; allowed: memory\n" },
+	{ BASE "[store]\ntype = redis\n",
+	  "t.ini:7: [store] type: 'redis' is not in this version; allowed: memory\n" },
 	{ BASE "balance = hash\n",
 	  "t.ini:6: [pool p] balance: 'hash' is not in this version; allowed: roundrobin leastconn random\n" },
-	{ BASE "check = websocket\n", "t.ini:6: [pool p] check: 'websocket' is not in this version; allowed: none tcp http\n" },
+	{ BASE "check = websocket\n",
+	  "t.ini:6: [pool p] check: 'websocket' is not in this version; allowed: none tcp http\n" },
 	{ BASE "affinity = header:X-Id, cookie\n",
 	  "t.ini:6: [pool p] affinity: 'header:X-Id' is not in this version; allowed: cookie, or nothing at all\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nprotocols = h2, http/1.1\n",
 	  "t.ini:6: [listener a] protocols: 'h2' is not in this version; allowed: http/1.1\n" },
-	{ BASE "gateway = h 127.0.0.1:82 backup\n", "t.ini:6: [pool p] gateway: 'h 127.0.0.1:82 backup' has an option that "
+	{ BASE "gateway = h 127.0.0.1:82 backup\n",
+	  "t.ini:6: [pool p] gateway: 'h 127.0.0.1:82 backup' has an option that "
 	  "is not in this version; allowed: weight=1 to weight=256\n" },
-	{ BASE "gateway = h 127.0.0.1:82 weight=0\n", "t.ini:6: [pool p] gateway: 'h 127.0.0.1:82 weight=0' has an option that "
+	{ BASE "gateway = h 127.0.0.1:82 weight=0\n",
+	  "t.ini:6: [pool p] gateway: 'h 127.0.0.1:82 weight=0' has an option that "
 	  "is not in this version; allowed: weight=1 to weight=256\n" },
 	/* values */
-	{ GLOBAL "workers = 0\n", "t.ini:7: [global] workers: '0' is not a number of threads; allowed: auto, or 1 to 256\n" },
-	{ GLOBAL "user = a b\n", "t.ini:7: [global] user: 'a b' is not a user or group; allowed: a name of 1 to 32 letters, "
+	{ GLOBAL "workers = 0\n",
+	  "t.ini:7: [global] workers: '0' is not a number of threads; allowed: auto, or 1 to 256\n" },
+	{ GLOBAL "user = a b\n",
+	  "t.ini:7: [global] user: 'a b' is not a user or group; allowed: a name of 1 to 32 letters, "
 	  "digits, '-', '_' and '.'\n" },
 	{ GLOBAL "state_dir = state\n",
 	  "t.ini:7: [global] state_dir: 'state' is not a path; allowed: an absolute path, beginning with '/'\n" },
-	{ GLOBAL "shutdown_grace = 30\n", "t.ini:7: [global] shutdown_grace: '30' is not a time; allowed: 0 to 24h, written as "
+	{ GLOBAL "shutdown_grace = 30\n",
+	  "t.ini:7: [global] shutdown_grace: '30' is not a time; allowed: 0 to 24h, written as "
 	  "500ms 30s 5m 24h\n" },
-	{ GLOBAL "shutdown_grace = 25h\n", "t.ini:7: [global] shutdown_grace: '25h' is out of range; allowed: 0 to 24h, "
+	{ GLOBAL "shutdown_grace = 25h\n",
+	  "t.ini:7: [global] shutdown_grace: '25h' is out of range; allowed: 0 to 24h, "
 	  "written as 500ms 30s 5m 24h\n" },
-	{ GLOBAL "shutdown_grace = 99999999999999999h\n", "t.ini:7: [global] shutdown_grace: '99999999999999999h' is not a "
+	{ GLOBAL "shutdown_grace = 99999999999999999h\n",
+	  "t.ini:7: [global] shutdown_grace: '99999999999999999h' is not a "
 	  "time; allowed: 0 to 24h, written as 500ms 30s 5m 24h\n" },
 	{ GLOBAL "include = x.ini\n", "t.ini:7: [global] include: is only possible in a file\n" },
 	{ BASE "[log]\nlevel = warning\n",
 	  "t.ini:7: [log] level: 'warning' is not known; allowed: error warn notice info debug\n" },
-	{ BASE "[log]\naccess = acces.log\n", "t.ini:7: [log] access: 'acces.log' is not known; allowed: off stdout stderr "
+	{ BASE "[log]\naccess = acces.log\n",
+	  "t.ini:7: [log] access: 'acces.log' is not known; allowed: off stdout stderr "
 	  "syslog, or a file by its absolute path\n" },
-	{ LISTENER "bind = localhost:80\n", "t.ini:5: [listener a] bind: 'localhost:80' is not an address to listen at; "
+	{ LISTENER "bind = localhost:80\n",
+	  "t.ini:5: [listener a] bind: 'localhost:80' is not an address to listen at; "
 	  "allowed: ADDRESS:PORT in digits, as 0.0.0.0:443, *:80 or [::]:443\n" },
 	{ LISTENER "bind = 127.0.0.1:80,\n", "t.ini:5: [listener a] bind: '' is not an address to listen at; "
 	  "allowed: ADDRESS:PORT in digits, as 0.0.0.0:443, *:80 or [::]:443\n" },
 	{ LISTENER "bind = :::80\n", "t.ini:5: [listener a] bind: ':::80' is not an address to listen at; "
 	  "allowed: ADDRESS:PORT in digits, as 0.0.0.0:443, *:80 or [::]:443\n" },
-	{ LISTENER "bind = 127.0.0.1:80\nmptcp = on\n", "t.ini:6: [listener a] mptcp: 'on' is not a switch; allowed: yes no\n" },
+	{ LISTENER "bind = 127.0.0.1:80\nmptcp = on\n",
+	  "t.ini:6: [listener a] mptcp: 'on' is not a switch; allowed: yes no\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nmax_header = 8m\n",
 	  "t.ini:6: [listener a] max_header: '8m' is out of range; allowed: 1k to 256k, written as 4096 16k 1m\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nmax_header = 8kb\n",
 	  "t.ini:6: [listener a] max_header: '8kb' is not a size; allowed: 1k to 256k, written as 4096 16k 1m\n" },
-	{ LISTENER "bind = 127.0.0.1:80\nheader_timeout = 0\n", "t.ini:6: [listener a] header_timeout: '0' is out of range; "
+	{ LISTENER "bind = 127.0.0.1:80\nheader_timeout = 0\n",
+	  "t.ini:6: [listener a] header_timeout: '0' is out of range; "
 	  "allowed: 1ms to 1h, written as 500ms 30s 5m 24h\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nnew_connections_per_ip = 5\n",
-	  "t.ini:6: [listener a] new_connections_per_ip: '5' is not a rate; allowed: 0/s to 1000000/s, or 0/m to 1000000/m\n" },
-	{ LISTENER "bind = 127.0.0.1:80\nallow = 10.0.0.0/33\n", "t.ini:6: [listener a] allow: '10.0.0.0/33' is not a network; "
+	  "t.ini:6: [listener a] new_connections_per_ip: '5' is not a rate; allowed: 0/s to 1000000/s, or 0/m to "
+	  "1000000/m\n" },
+	{ LISTENER "bind = 127.0.0.1:80\nallow = 10.0.0.0/33\n",
+	  "t.ini:6: [listener a] allow: '10.0.0.0/33' is not a network; "
 	  "allowed: ADDRESS or ADDRESS/BITS, as 10.0.0.0/8 or 2001:db8::/32\n" },
-	{ LISTENER "bind = 127.0.0.1:80\ndeny = 10.0.0.1/8\n", "t.ini:6: [listener a] deny: '10.0.0.1/8' has bits set beyond its "
+	{ LISTENER "bind = 127.0.0.1:80\ndeny = 10.0.0.1/8\n",
+	  "t.ini:6: [listener a] deny: '10.0.0.1/8' has bits set beyond its "
 	  "prefix; allowed: ADDRESS or ADDRESS/BITS, as 10.0.0.0/8 or 2001:db8::/32\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nallow =\n", "t.ini:6: [listener a] allow: '' is not a network; "
 	  "allowed: ADDRESS or ADDRESS/BITS, as 10.0.0.0/8 or 2001:db8::/32\n" },
-	{ LISTENER "bind = 127.0.0.1:80\ntls = yes\ncertificate = /a.pem\n", "t.ini:7: [listener a] certificate: '/a.pem' is not "
-	  "a certificate and its key; allowed: two absolute paths, as /etc/stickyd/tls/a.pem /etc/stickyd/tls/a.key\n" },
-	{ BASE "affinity = cokie\n", "t.ini:6: [pool p] affinity: 'cokie' is not a selector; allowed: cookie, or nothing at all "
-	  "(later versions: rewrite:NAME prefix:NAME header:NAME query:NAME path:N cookie:NAME subprotocol:PREFIX source "
-	  "learn:header:NAME learn:cookie:NAME)\n" },
+	{ LISTENER "bind = 127.0.0.1:80\ntls = yes\ncertificate = /a.pem\n",
+	  "t.ini:7: [listener a] certificate: '/a.pem' is not "
+	  "a certificate and its key; allowed: two absolute paths, as /etc/stickyd/tls/a.pem "
+	  "/etc/stickyd/tls/a.key\n" },
+	{ BASE "affinity = cokie\n",
+	  "t.ini:6: [pool p] affinity: 'cokie' is not a selector; allowed: cookie, or nothing at all "
+	  "(later versions: rewrite:NAME prefix:NAME header:NAME query:NAME path:N cookie:NAME subprotocol:PREFIX "
+	  "source learn:header:NAME learn:cookie:NAME)\n" },
 	{ BASE "affinity = cookie, cookie\n",
 	  "t.ini:6: [pool p] affinity: 'cookie' is listed already; allowed: each selector once\n" },
-	{ BASE "balance = best\n", "t.ini:6: [pool p] balance: 'best' is not known; allowed: roundrobin leastconn random\n" },
-	{ BASE "check_expect = 399-200\n", "t.ini:6: [pool p] check_expect: '399-200' is not a range of statuses; allowed: "
+	{ BASE "balance = best\n",
+	  "t.ini:6: [pool p] balance: 'best' is not known; allowed: roundrobin leastconn random\n" },
+	{ BASE "check_expect = 399-200\n",
+	  "t.ini:6: [pool p] check_expect: '399-200' is not a range of statuses; allowed: "
 	  "100 to 599, written as 204 or 200-399\n" },
-	{ BASE "check_path = healthz\n", "t.ini:6: [pool p] check_path: 'healthz' is not a path of a URL; allowed: '/' and more "
+	{ BASE "check_path = healthz\n",
+	  "t.ini:6: [pool p] check_path: 'healthz' is not a path of a URL; allowed: '/' and more "
 	  "visible ASCII without blanks and '#', at most 2048 bytes\n" },
 	{ BASE "gateway = h ::1:82\n",
-	  "t.ini:6: [pool p] gateway: 'h ::1:82' is not a gateway; allowed: NAME HOST:PORT [weight=N], as gw1 10.0.0.11:8000\n" },
-	{ BASE "gateway = h 10.0.0.256:82\n", "t.ini:6: [pool p] gateway: 'h 10.0.0.256:82' is not a gateway; allowed: "
+	  "t.ini:6: [pool p] gateway: 'h ::1:82' is not a gateway; allowed: NAME HOST:PORT [weight=N], as gw1 "
+	  "10.0.0.11:8000\n" },
+	{ BASE "gateway = h 10.0.0.256:82\n",
+	  "t.ini:6: [pool p] gateway: 'h 10.0.0.256:82' is not a gateway; allowed: "
 	  "NAME HOST:PORT [weight=N], as gw1 10.0.0.11:8000\n" },
-	{ BASE "gateway = h x:82 wieght=2\n", "t.ini:6: [pool p] gateway: 'h x:82 wieght=2' has an option that is not known; "
+	{ BASE "gateway = h x:82 wieght=2\n",
+	  "t.ini:6: [pool p] gateway: 'h x:82 wieght=2' has an option that is not known; "
 	  "allowed: weight=1 to weight=256\n" },
-	{ BASE "cookie_name = a=b\n", "t.ini:6: [pool p] cookie_name: 'a=b' is not a cookie's name; allowed: 1 to 64 letters, "
+	{ BASE "cookie_name = a=b\n",
+	  "t.ini:6: [pool p] cookie_name: 'a=b' is not a cookie's name; allowed: 1 to 64 letters, "
 	  "digits and !#$%&'*+-.^_`|~ (RFC 6265)\n" },
-	{ BASE "cookie_path = a\n", "t.ini:6: [pool p] cookie_path: 'a' is not a cookie's path; allowed: '/' and more visible "
+	{ BASE "cookie_path = a\n",
+	  "t.ini:6: [pool p] cookie_path: 'a' is not a cookie's path; allowed: '/' and more visible "
 	  "ASCII without blanks and ';', at most 1024 bytes\n" },
 	{ BASE "cookie_domain = a b\n",
 	  "t.ini:6: [pool p] cookie_domain: 'a b' is not a domain; allowed: a host name, as example.com\n" },
-	{ BASE "cookie_max_age = 1500ms\n", "t.ini:6: [pool p] cookie_max_age: '1500ms' is not in whole seconds; allowed: "
+	{ BASE "cookie_max_age = 1500ms\n",
+	  "t.ini:6: [pool p] cookie_max_age: '1500ms' is not in whole seconds; allowed: "
 	  "0, or 1s to 8760h, written as 500ms 30s 5m 24h\n" },
-	{ BASE "tunnel_idle = 0\n", "t.ini:6: [pool p] tunnel_idle: '0' is out of range; allowed: 1ms to 8760h, written as "
+	{ BASE "tunnel_idle = 0\n",
+	  "t.ini:6: [pool p] tunnel_idle: '0' is out of range; allowed: 1ms to 8760h, written as "
 	  "500ms 30s 5m 24h\n" },
-	{ ROUTE "pool = p\nhost = a:80\n", "t.ini:8: [route r] host: 'a:80' is not a host; allowed: a host name without port, "
+	{ ROUTE "pool = p\nhost = a:80\n",
+	  "t.ini:8: [route r] host: 'a:80' is not a host; allowed: a host name without port, "
 	  "as game.example.com or *.example.com\n" },
-	{ ROUTE "redirect = ftp://x/\n", "t.ini:7: [route r] redirect: 'ftp://x/' is not a target of a redirect; allowed: "
+	{ ROUTE "redirect = ftp://x/\n",
+	  "t.ini:7: [route r] redirect: 'ftp://x/' is not a target of a redirect; allowed: "
 	  "http://, https:// or '/' and visible ASCII without blanks, then a status, as https://{host}{uri} 301\n" },
-	{ ROUTE "redirect = https://{hots}/\n", "t.ini:7: [route r] redirect: 'https://{hots}/' has a placeholder that is not "
+	{ ROUTE "redirect = https://{hots}/\n",
+	  "t.ini:7: [route r] redirect: 'https://{hots}/' has a placeholder that is not "
 	  "known; allowed: {host} and {uri}\n" },
 	{ ROUTE "redirect = /x} 301\n", "t.ini:7: [route r] redirect: '/x} 301' has a placeholder that is not "
 	  "known; allowed: {host} and {uri}\n" },
 	{ ROUTE "redirect = /x 200\n",
-	  "t.ini:7: [route r] redirect: '/x 200' has a status that is no redirect's; allowed: 301 302 303 307 308\n" },
+	  "t.ini:7: [route r] redirect: '/x 200' has a status that is no redirect's; allowed: 301 302 "
+	  "303 307 308\n" },
 	/* variables */
-	{ GLOBAL "user = ${NOT_SET_HERE}\n", "t.ini:7: [global] user: the environment has no variable 'NOT_SET_HERE'; set it, "
+	{ GLOBAL "user = ${NOT_SET_HERE}\n",
+	  "t.ini:7: [global] user: the environment has no variable 'NOT_SET_HERE'; set it, "
 	  "or give a default as ${NAME:-default}\n" },
-	{ GLOBAL "user = ${TEST_USER\n", "t.ini:7: [global] user: a '${' has no '}'; allowed: ${NAME} or ${NAME:-default}, and "
+	{ GLOBAL "user = ${TEST_USER\n",
+	  "t.ini:7: [global] user: a '${' has no '}'; allowed: ${NAME} or ${NAME:-default}, and "
 	  "$${ for a plain ${\n" },
 	{ GLOBAL "user = ${1:+x}\n", "t.ini:7: [global] user: '${1:+x}' is not a variable; allowed: ${NAME} or "
 	  "${NAME:-default}, and $${ for a plain ${\n" },
@@ -264,13 +304,15 @@ static const struct {
 	  "t.ini:7: [global] state_dir: the environment puts the control byte \\x0a into this value\n" },
 	/* what does not fit together */
 	{ BASE "[listener b]\nbind = *:90, 127.0.0.1:80\npool = p\n",
-	  "t.ini:7: [listener b] bind: '127.0.0.1:80' is bound by [listener a] already; allowed: each address once\n" },
+	  "t.ini:7: [listener b] bind: '127.0.0.1:80' is bound by [listener a] already; allowed: each "
+	  "address once\n" },
 	{ BASE "[listener b]\nbind = *:90, 0.0.0.0:90\npool = p\n",
 	  "t.ini:7: [listener b] bind: '0.0.0.0:90' is bound by [listener b] already; allowed: each address once\n" },
 	{ "[listener a]\nbind = 127.0.0.1:80\n[pool p]\ngateway = g 127.0.0.1:81\n",
 	  "t.ini:1: [listener a] pool: is missing, and no [route] is for this listener; add 'pool = p'\n" },
 	{ BASE "[pool q]\ngateway = g x:1\n[listener b]\nbind = 127.0.0.1:90\n[route r]\nlistener = a\npool = q\n",
-	  "t.ini:8: [listener b] pool: is missing, and no [route] is for this listener; allowed: the name of a [pool NAME] "
+	  "t.ini:8: [listener b] pool: is missing, and no [route] is for this listener; allowed: the name of a [pool "
+	  "NAME] "
 	  "section\n" },
 	{ "[listener a]\nbind = 127.0.0.1:80\npool = gmae\n[pool game]\ngateway = g 127.0.0.1:81\n",
 	  "t.ini:3: [listener a] pool: there is no [pool gmae]; did you mean 'game'?\n" },
@@ -278,25 +320,33 @@ static const struct {
 	  "t.ini:6: [listener a] tls: is yes, but there is no certificate; add 'certificate = CERTIFICATE KEY'\n" },
 	{ LISTENER "bind = 127.0.0.1:80\ncertificate = /a /b\n",
 	  "t.ini:6: [listener a] certificate: is given, but tls is no; add 'tls = yes'\n" },
-	{ LISTENER "bind = 127.0.0.1:80\nproxy_protocol = required\n", "t.ini:6: [listener a] proxy_protocol: is required, but "
+	{ LISTENER "bind = 127.0.0.1:80\nproxy_protocol = required\n",
+	  "t.ini:6: [listener a] proxy_protocol: is required, but "
 	  "nobody is trusted to send the header; add 'trusted_proxies = NETWORK'\n" },
 	{ ROUTE "listener = A, a\npool = p\n", "t.ini:7: [route r] listener: there is no [listener A]\n" },
 	{ ROUTE "pool = q\n", "t.ini:7: [route r] pool: there is no [pool q]\n" },
-	{ ROUTE "", "t.ini:6: [route r]: has neither pool nor redirect; add 'pool = NAME' or 'redirect = TARGET STATUS'\n" },
-	{ ROUTE "pool = p\nredirect = /x\n", "t.ini:8: [route r] redirect: pool is given too; allowed: one of the two\n" },
+	{ ROUTE "",
+	  "t.ini:6: [route r]: has neither pool nor redirect; add 'pool = NAME' or 'redirect = TARGET STATUS'\n" },
+	{ ROUTE "pool = p\nredirect = /x\n",
+	  "t.ini:8: [route r] redirect: pool is given too; allowed: one of the two\n" },
 	{ BASE "gateway = g 127.0.0.1:82\n",
-	  "t.ini:6: [pool p] gateway: the name 'g' is taken by the gateway at 127.0.0.1:81; allowed: each name once\n" },
+	  "t.ini:6: [pool p] gateway: the name 'g' is taken by the gateway at 127.0.0.1:81; allowed: each name "
+	  "once\n" },
 	{ BASE "gateway = h 127.0.0.1:81\n",
 	  "t.ini:6: [pool p] gateway: '127.0.0.1:81' is the address of g already; allowed: each address once\n" },
 	{ BASE "gateway = h gw:1, i GW:1\n",
 	  "t.ini:6: [pool p] gateway: 'GW:1' is the address of h already; allowed: each address once\n" },
-	{ BASE "cookie_samesite = none\ncookie_secure = no\n", "t.ini:6: [pool p] cookie_samesite: browsers take none only with "
+	{ BASE "cookie_samesite = none\ncookie_secure = no\n",
+	  "t.ini:6: [pool p] cookie_samesite: browsers take none only with "
 	  "Secure; set cookie_secure to yes or auto\n" },
-	{ BASE "cookie_partitioned = yes\ncookie_secure = no\n", "t.ini:6: [pool p] cookie_partitioned: browsers take yes only "
+	{ BASE "cookie_partitioned = yes\ncookie_secure = no\n",
+	  "t.ini:6: [pool p] cookie_partitioned: browsers take yes only "
 	  "with Secure; set cookie_secure to yes or auto\n" },
-	{ BASE "cookie_name = __Host-x\ncookie_path = /a\n", "t.ini:6: [pool p] cookie_name: browsers take '__Host-x' only "
+	{ BASE "cookie_name = __Host-x\ncookie_path = /a\n",
+	  "t.ini:6: [pool p] cookie_name: browsers take '__Host-x' only "
 	  "without cookie_domain and with 'cookie_path = /'\n" },
-	{ BASE "cookie_name = __Secure-x\ncookie_secure = no\n", "t.ini:6: [pool p] cookie_name: browsers take '__Secure-x' only "
+	{ BASE "cookie_name = __Secure-x\ncookie_secure = no\n",
+	  "t.ini:6: [pool p] cookie_name: browsers take '__Secure-x' only "
 	  "with Secure; set cookie_secure to yes or auto\n" },
 };
 
@@ -319,7 +369,8 @@ static const struct {
 	{ BASE, "\nstate_dir = ; /var/lib/stickyd\n" },
 	{ "\xef\xbb\xbf" BASE, "[listener a]" },
 	{ "; a comment\n# another\n\n \t\n" BASE, "[pool p]" },
-	{ "[listener a]\r\nbind = 127.0.0.1:80\r\npool=p\r\n[ pool   p ] ; comment\r\ngateway =g 127.0.0.1:81", "[pool p]" },
+	{ "[listener a]\r\nbind = 127.0.0.1:80\r\npool=p\r\n[ pool   p ] ; comment\r\ngateway =g 127.0.0.1:81",
+	  "[pool p]" },
 	{ BASE "  retries = 5\n\tcheck_rise = 7 ; not a continued line\n", "check_rise = 7\n" },
 	{ GLOBAL "workers = 3\n[log]\n[global]\nuser = me\n", "workers = 3\nuser = me\n" },
 	{ GLOBAL "state_dir = /var/lib/stickyd\n", "state_dir = /var/lib/stickyd\n" },
@@ -335,7 +386,8 @@ static const struct {
 	{ BASE "[log]\noutput = /var/log/stickyd.log\naccess = stdout\nformat = json\nlevel = debug\n",
 	  "level = debug\noutput = /var/log/stickyd.log\naccess = stdout\nformat = json\n" },
 	{ BASE "[admin]\n[store]\ntype = memory\n", "[pool p]" },
-	{ BASE "assign = table\non_down = reassign\neject_after = 0\nslow_start = 0\ngateway_tls = no\nduplicate = allow\n",
+	{ BASE "assign = table\non_down = reassign\neject_after = 0\nslow_start = 0\ngateway_tls = no\nduplicate = "
+	  "allow\n",
 	  "[pool p]" },
 	{ LISTENER "bind = *:80, [::]:80\nbind = 127.0.0.1:0, 127.0.0.1:0\n",
 	  "bind = *:80\nbind = [::]:80\nbind = 127.0.0.1:0\nbind = 127.0.0.1:0\n" },
@@ -346,7 +398,8 @@ static const struct {
 	{ LISTENER "bind = *:80\nallow = 10.0.0.0/8\n", "\nallow = 10.0.0.0/8\ndeny =\n" },
 	{ LISTENER "bind = *:80\nmax_header = 8192\nnew_connections_per_ip = 10/m\n",
 	  "max_header = 8k\nmax_connections = 100000\nmax_connections_per_ip = 0\nnew_connections_per_ip = 10/m\n" },
-	{ "[listener a]\nbind = *:80\n[route r]\nredirect = https://{host}{uri} 301\n", "redirect = https://{host}{uri} 301\n" },
+	{ "[listener a]\nbind = *:80\n[route r]\nredirect = https://{host}{uri} 301\n",
+	  "redirect = https://{host}{uri} 301\n" },
 	{ ROUTE "host = Game.Example.COM, *.example.com, [::1]\npath = /login/\npool = p\n",
 	  "host = game.example.com\nhost = *.example.com\nhost = [::1]\npath = /login/\npool = p\nredirect =\n" },
 	{ ROUTE "redirect = /there\n", "redirect = /there 302\n" },
@@ -605,7 +658,8 @@ test_default_include(void **state)
 
 	files_write(f, "main.ini", BASE);
 	files_write(f, "conf.d/a.ini", "[global]\nworkers = x\n");
-	assert_files_say(f, "DIR/conf.d/a.ini:2: [global] workers: 'x' is not a number of threads; allowed: auto, or 1 to 256\n");
+	assert_files_say(f, "DIR/conf.d/a.ini:2: [global] workers: 'x' is not a number of threads; allowed: auto, or "
+	    "1 to 256\n");
 	files_write(f, "main.ini", "[global]\ninclude =\n" BASE);
 	assert_files_say(f, "");
 }
@@ -615,7 +669,8 @@ test_mistakes_of_all_files(void **state)
 {
 	const struct files *f = *state;
 
-	files_write(f, "main.ini", "[global]\ninclude = pool.ini, none.ini\nworkers = x\n[listener a]\nbind = *:80\npool = q\n");
+	files_write(f, "main.ini",
+	    "[global]\ninclude = pool.ini, none.ini\nworkers = x\n[listener a]\nbind = *:80\npool = q\n");
 	files_write(f, "pool.ini", "[pool p]\n[global]\nworkers = 1\ninclude = deep.ini\n");
 	files_write(f, "deep.ini", "[pool p]\n");
 	assert_files_say(f,
@@ -643,7 +698,8 @@ test_cycles_end(void **state)
 		snprintf(text, sizeof text, "[global]\ninclude = %d.ini\n", i + 1);
 		files_write(f, name, text);
 	}
-	assert_files_say(f, "DIR/6.ini:2: [global] include: 'DIR/7.ini' can't be read: files include one another more than "
+	assert_files_say(f, "DIR/6.ini:2: [global] include: 'DIR/7.ini' can't be read: files include one another "
+	    "more than "
 	    "8 deep\n");
 }
 
@@ -672,7 +728,8 @@ static void
 test_options(void **state)
 {
 	static const char *const listen[] = { "127.0.0.1:8080", "[::1]:8080" };
-	static const char *const gateway[] = { "127.0.0.1:1", "b 127.0.0.1:2", "c=127.0.0.1:3 weight=7", "[::1]:4 weight=2" };
+	static const char *const gateway[] = { "127.0.0.1:1",
+	    "b 127.0.0.1:2", "c=127.0.0.1:3 weight=7", "[::1]:4 weight=2" };
 	struct conf_options o = { .listen = listen, .listens = 2, .gateway = gateway, .gateways = 4 };
 	struct conf *c;
 	const struct conf_pool *p;
@@ -706,7 +763,8 @@ test_bad_options(void **state)
 
 	(void)state;
 	assert_options(&o,
-	    "command line: --listen: '8080' is not an address to listen at; allowed: ADDRESS:PORT in digits, as 0.0.0.0:443, "
+	    "command line: --listen: '8080' is not an address to listen at; allowed: ADDRESS:PORT in digits, as "
+	  "0.0.0.0:443, "
 	    "*:80 or [::]:443\n"
 	    "command line: --gateway: 'gw3 nowhere' is not a gateway; allowed: NAME HOST:PORT [weight=N], as gw1 "
 	    "10.0.0.11:8000\n"

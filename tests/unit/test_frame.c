@@ -19,7 +19,8 @@ struct stream_case {
 	bool between, lost;
 };
 
-#define X125 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X25 "xxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X125 X25 X25 X25 X25 X25
 
 static const struct stream_case streams[] = {
 	{ SLICE_LIT(""), 0, 0, true, false },
@@ -210,7 +211,7 @@ test_long_reasons(void **state)
 	/* a character of three bytes that would end beyond the 123rd */
 	memcpy(text + 121, "\xe2\x82\xac", 3);
 	assert_int_equal(frame_write_close(to, NULL, 1001, slice_make(text, 200)), 4 + 121);
-	memcpy(text + 120, "\xe2\x82\xac", 3);
+	memcpy(text + 120, "\xe2\x82\xacx", 4);
 	assert_int_equal(frame_write_close(to, NULL, 1001, slice_make(text, 200)), 4 + 123);
 	memset(text, '\x80', sizeof text);
 	assert_int_equal(frame_write_close(to, NULL, 1001, slice_make(text, 200)), 4);

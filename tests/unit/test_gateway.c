@@ -25,7 +25,9 @@ keep_log(enum log_level level, struct slice text)
 static struct gateway *
 gateway_of(const char *pool, const char *name, const char *address)
 {
-	struct conf_gateway cf = { .name = (char *)(uintptr_t)name, .address = (char *)(uintptr_t)address, .weight = 3 };
+	struct conf_gateway cf = {
+		.name = (char *)(uintptr_t)name, .address = (char *)(uintptr_t)address, .weight = 3,
+	};
 	const char *why;
 	struct gateway *g = gateway_new(&cf, pool, 7, &why);
 
@@ -96,7 +98,8 @@ test_state(void **state)
 	assert_int_equal(said_times, 0);
 	assert_true(gateway_set_state(g, GATEWAY_DOWN, "connect: Connection refused (3 of 3)"));
 	assert_int_equal(said_level, LOG_LEVEL_WARN);
-	assert_string_equal(said, "pool game: gateway gw1 (10.0.0.11:8000) is down: connect: Connection refused (3 of 3)");
+	assert_string_equal(said,
+	    "pool game: gateway gw1 (10.0.0.11:8000) is down: connect: Connection refused (3 of 3)");
 	assert_int_equal(gateway_state(g), GATEWAY_DOWN);
 	assert_false(gateway_takes_newcomers(g));
 	assert_false(gateway_set_state(g, GATEWAY_DOWN, "still"));

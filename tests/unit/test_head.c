@@ -111,7 +111,6 @@ test_bytes(void **state)
 		bool printable = c > ' ' && c < 0x7f;
 
 		assert_int_equal(byte_is((char)c, BYTE_TEXT), printable || c == ' ' || c == '\t' || c >= 0x80);
-		assert_int_equal(byte_is((char)c, BYTE_LINE), printable || c == ' ');
 		assert_int_equal(byte_is((char)c, BYTE_TARGET), printable && c != '#');
 		assert_int_equal(byte_is((char)c, BYTE_DIGIT), c >= '0' && c <= '9');
 		if (c < 128 && isxdigit((int)c))

@@ -41,7 +41,10 @@ made_conf(struct made *m, enum conf_balance balance, const unsigned *weight, uns
 		snprintf(m->name[i], NAME_TEXT, "%c%.0u", 'a' + i % 26, i / 26);
 		snprintf(m->address[i], NAME_TEXT, "127.0.0.1:%u", i + 1);
 		m->gateway[i] = (struct conf_gateway){
-			.name = m->name[i], .address = m->address[i], .weight = weight[i], .place = { "x.ini", i + 1 },
+			.name = m->name[i],
+			.address = m->address[i],
+			.weight = weight[i],
+			.place = { "x.ini", i + 1 },
 		};
 	}
 }
@@ -164,7 +167,8 @@ test_random(void **state)
 	for (unsigned i = 0; i < 3000; i++)
 		got[choose_and_release(p) - 'a']++;
 	assert_int_equal(got[1], 0);
-	/* a and c are equally loaded (0), so the first drawn counts: 1 to 4, and b's share falls to the other of its draw */
+	/* a and c are equally loaded (0), so the first drawn counts: 1 to 4, and b's share falls to the other of
+	 * its draw */
 	assert_in_range(got[0], 500, 900);
 
 	/* kept, loads settle at the weights */
@@ -181,7 +185,9 @@ test_random(void **state)
 static void
 test_never_chosen(void **state)
 {
-	static const enum conf_balance balances[] = { CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM };
+	static const enum conf_balance balances[] = {
+		CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM,
+	};
 	static const unsigned weight[] = { 1, 9, 9, 9 };
 
 	(void)state;
@@ -274,7 +280,8 @@ test_too_many(void **state)
 	for (size_t i = 0; i < COUNT(gateway); i++)
 		gateway[i] = (struct conf_gateway){ .name = cf.name, .address = cf.name, .place = { "x.ini", 9 } };
 	assert_null(pool_new(&cf, keep_report, NULL));
-	assert_string_equal(reported, "x.ini:9: [pool game] gateway: 'game game': there are too many; a pool has at most 4096");
+	assert_string_equal(reported,
+	    "x.ini:9: [pool game] gateway: 'game game': is one too many; a pool has at most 4096");
 }
 
 static void *

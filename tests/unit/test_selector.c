@@ -59,8 +59,8 @@ put_seal(FILE *to, const char *in_pool, uint64_t tag, uint32_t born_s, uint32_t 
 	fprintf(to, "%.*s", (int)seal_close(sealer, slice_of(in_pool), &b, text), text);
 }
 
-/* A Cookie field in which a letter behind "@" stands for a seal: 1 and 2 for the gateways, g for one that is gone, p for another
- * pool's. */
+/* A Cookie field in which a letter behind "@" stands for a seal: 1 and 2 for the gateways, g for one that is gone,
+ * p for another pool's. */
 static char *
 field_of(const char *pattern, char *text, size_t room)
 {

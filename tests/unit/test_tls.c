@@ -529,7 +529,7 @@ test_mistakes(void **state)
 		    "test.ini:1: [listener public] certificate: @/empty.pem: holds no private key that OpenSSL knows, in PEM "
 		    "form\n" },
 		{ "torn.pem:one.key", false, "test.ini:1: [listener public] certificate: @/torn.pem: bad base64 decode\n" },
-		{ "..:one.key", false, "test.ini:1: [listener public] certificate: @/..: Is a directory\n" },
+		{ "..:one.key", false, "test.ini:1: [listener public] certificate: @/..: holds no certificate in PEM form\n" },
 		{ "weak.both", false, "test.ini:1: [listener public] certificate: @/weak.both: ee key too small\n" },
 		{ "one one", true,
 		    "warn: test.ini:2: [listener public] certificate: @/one.pem: is never used: it has no name that an earlier "

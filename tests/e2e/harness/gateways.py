@@ -83,10 +83,7 @@ class Scripted:
 		"""As when the process dies: nobody listens, connections are reset."""
 		self._close_listener()
 		for side in self.sides:
-			try:
-				side.reset()
-			except OSError:
-				pass
+			side.reset()
 
 	def _close_listener(self):
 		try:

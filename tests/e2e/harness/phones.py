@@ -22,9 +22,11 @@ class Phones(Namespaces):
 
 	def daemon(self, gateways=1, handler=None, listener=None, **how):
 		"""stickyd before so many gateways, all on the proxy's side."""
+		listener = {"bind": f"{self.proxy_address}:0", **(listener or {})}
 		with self.proxy.inside():
 			made = [self.lab.ws(f"gw{i + 1}", handler) for i in range(gateways)]
-			return self.lab.start(made, listener={"bind": f"{self.proxy_address}:0", **(listener or {})}, **how)
+			# Of the phones that are gone nobody will answer a farewell.
+			return self.lab.start(made, listener=listener, globals={"shutdown_grace": "500ms"}, **how)
 
 	def session(self, daemon, number, link, cookie=None, **how):
 		"""A phone's session from its address on a link."""
