@@ -41,8 +41,9 @@ clock_wall_us(void)
 }
 
 #define CLOCK_TEXT 24
-/* The calendar's time as RFC 3339 has it, in UTC and to the millisecond: "2026-11-22T16:37:41.123Z", always CLOCK_TEXT bytes,
- * not terminated. Each thread keeps the text of its last second, so a line a request costs no calendar. */
+/* The calendar's time as RFC 3339 has it, in UTC and to the millisecond: "2026-11-22T16:37:41.123Z", always
+ * CLOCK_TEXT bytes, not terminated. Each thread keeps the text of its last second, so a line a request costs no
+ * calendar. */
 void clock_text(uint64_t wall_us, char to[CLOCK_TEXT]);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * hash.h - a keyed hash, for tables whose keys a client may choose.
  *
- * SipHash-2-4: who does not know the key can't find keys that collide. The process draws its key once, so a hash means
- * nothing outside of it and is never stored. Any thread.
+ * SipHash-2-4: who does not know the key can't find keys that collide. The process draws its key once, so a hash
+ * means nothing outside of it and is never stored. Any thread.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H

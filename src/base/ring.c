@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two positions, neither ever counted round the buffer. While read <= write, the bytes are [read, write); once the producer
- * has gone back to the start they are [read, end) and then [0, write), and write stays below read, until the consumer
- * has followed. `end` changes only at that step back, when the consumer can't be looking at it.
+ * Two positions, neither ever counted round the buffer. While read <= write, the bytes are [read, write); once the
+ * producer has gone back to the start they are [read, end) and then [0, write), and write stays below read, until the
+ * consumer has followed. `end` changes only at that step back, when the consumer can't be looking at it.
  */
 #include "base/ring.h"
 

@@ -32,13 +32,28 @@ slab_init(struct slab *s, size_t object_bytes)
 {
 	if (object_bytes < sizeof(struct slab_free))
 		object_bytes = sizeof(struct slab_free);
-	*s = (struct slab){ .object_bytes = (object_bytes + SLAB_ALIGN - 1) & ~(size_t)(SLAB_ALIGN - 1) };
+	*s = (struct slab){ .object_bytes = (object_bytes + SLAB_ALIGN - 1) & ~(size_t)(SLAB_ALIGN - 1), .loose = SLAB_PLAIN };
+}
+
+void
+slab_init_loose(struct slab *s, size_t object_bytes, size_t spare_most)
+{
+	slab_init(s, object_bytes);
+	s->loose = true;
+	if (!SLAB_PLAIN)
+		s->spare_most = spare_most;
 }
 
 void
 slab_fini(struct slab *s)
 {
 	must(s->live == 0);
+	while (s->loose && s->free != NULL) {
+		struct slab_free *f = s->free;
+
+		s->free = f->next;
+		free(f);
+	}
 	while (s->pages != NULL) {
 		struct slab_page *page = s->pages;
 
@@ -46,6 +61,16 @@ slab_fini(struct slab *s)
 		free(page);
 	}
 	s->free = NULL;
+}
+
+static void
+slab_push(struct slab *s, void *object)
+{
+	struct slab_free *f = object;
+
+	f->next = s->free;
+	s->free = f;
+	s->spare++;
 }
 
 static void
@@ -58,12 +83,17 @@ slab_grow(struct slab *s)
 		return;
 	page->next = s->pages;
 	s->pages = page;
-	for (size_t i = count; i-- > 0;) {
-		struct slab_free *f = (void *)(page->bytes + i * s->object_bytes);
+	for (size_t i = count; i-- > 0;)
+		slab_push(s, page->bytes + i * s->object_bytes);
+}
 
-		f->next = s->free;
-		s->free = f;
-	}
+static void
+slab_grow_loose(struct slab *s)
+{
+	void *object = malloc(s->object_bytes);
+
+	if (object != NULL)
+		slab_push(s, object);
 }
 
 void *
@@ -71,18 +101,15 @@ slab_get_raw(struct slab *s)
 {
 	struct slab_free *f;
 
-	if (SLAB_PLAIN) {
-		void *plain = malloc(s->object_bytes);
-
-		s->live += plain != NULL;
-		return plain;
-	}
-	if (s->free == NULL)
+	if (s->free == NULL && s->loose)
+		slab_grow_loose(s);
+	else if (s->free == NULL)
 		slab_grow(s);
 	f = s->free;
 	if (f == NULL)
 		return NULL;
 	s->free = f->next;
+	s->spare--;
 	s->live++;
 	return f;
 }
@@ -100,16 +127,12 @@ slab_get(struct slab *s)
 void
 slab_put(struct slab *s, void *object)
 {
-	struct slab_free *f = object;
-
 	if (object == NULL)
 		return;
 	must(s->live != 0);
 	s->live--;
-	if (SLAB_PLAIN) {
+	if (s->loose && s->spare == s->spare_most)
 		free(object);
-		return;
-	}
-	f->next = s->free;
-	s->free = f;
+	else
+		slab_push(s, object);
 }

@@ -56,7 +56,7 @@ acceptor_rest(struct acceptor *a, const char *why)
 	uint64_t now = loop_now_ms(a->loop);
 	unsigned long long said = atomic_load(&a->listener->full_said_ms);
 
-	loop_unwatch(a->loop, a->fd);
+	loop_unwatch(a->loop, &a->watch, a->fd);
 	a->resting = true;
 	loop_timer_by(a->loop, &a->rest, now + ACCEPT_REST_MS);
 	if ((said == 0 || now - said >= ACCEPT_SAY_MS) &&
@@ -139,7 +139,7 @@ acceptor_new(struct loop *loop, struct listener *l, size_t bind, unsigned worker
 	a->fn = fn;
 	a->arg = arg;
 	timer_init(&a->rest, on_rested);
-	a->watch.fn = on_acceptable;
+	watch_init(&a->watch, on_acceptable);
 	acceptor_wake(a);
 	return a;
 }
@@ -156,7 +156,7 @@ acceptor_free(struct acceptor *a)
 	if (a == NULL)
 		return;
 	if (!a->resting)
-		loop_unwatch(a->loop, a->fd);
+		loop_unwatch(a->loop, &a->watch, a->fd);
 	timer_cancel(&a->rest);
 	close(a->fd);
 	a->fd = -1;

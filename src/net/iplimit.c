@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each shard has a lock, a table of hosts, and a list of those that hold nothing, the longest unseen first. A token bucket
- * is kept as one number: when it will be full again. A connection moves that by one token's time, and is refused where it
- * would come to lie further ahead than the whole bucket takes to fill.
+ * Each shard has a lock, a table of hosts, and a list of those that hold nothing, the longest unseen first. A token
+ * bucket is kept as one number: when it will be full again. A connection moves that by one token's time, and is
+ * refused where it would come to lie further ahead than the whole bucket takes to fill.
  */
 #include "net/iplimit.h"
 
@@ -151,7 +151,8 @@ iplimit_add(struct iplimit_shard *s, const struct iplimit_key *key, unsigned has
 	return h;
 }
 
-/* Full buckets say nothing any more. The list is not quite in their order, but none is late by more than one bucket. */
+/* Full buckets say nothing any more. The list is not quite in their order, but none is late by more than one
+ * bucket. */
 static void
 iplimit_sweep(struct iplimit_shard *s)
 {

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "net/stream.h"
 
 struct loop *
 loop_new(void)
@@ -23,9 +22,24 @@ loop_new(void)
 	wheel_init(&l->wheel, clock_coarse_ms());
 	list_init(&l->again);
 	list_init(&l->reap);
+	slab_init_loose(&l->chunks, LOOP_CHUNK, LOOP_CHUNKS_SPARE);
 	l->in = mem_zalloc(LOOP_SCRATCH);
 	l->out = mem_zalloc(LOOP_SCRATCH_OUT);
 	return l;
+}
+
+void
+watch_init(struct watch *w, watch_fn *fn)
+{
+	w->fn = fn;
+	list_init(&w->again);
+}
+
+void
+loop_again(struct loop *l, struct watch *w)
+{
+	if (list_is_empty(&w->again))
+		list_add_tail(&l->again, &w->again);
 }
 
 bool
@@ -37,8 +51,9 @@ loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events)
 }
 
 void
-loop_unwatch(struct loop *l, int fd)
+loop_unwatch(struct loop *l, struct watch *w, int fd)
 {
+	list_remove(&w->again);
 	must(epoll_ctl(l->fd, EPOLL_CTL_DEL, fd, NULL) == 0);
 }
 
@@ -71,10 +86,10 @@ loop_run_again(struct loop *l)
 	list_add_tail(&l->again, &now);		/* takes the head's place in the ring */
 	list_remove(&l->again);
 	while (!list_is_empty(&now)) {
-		struct stream *s = LIST_ENTRY_OF(now.next, struct stream, again);
+		struct watch *w = LIST_ENTRY_OF(now.next, struct watch, again);
 
-		list_remove(&s->again);
-		s->ready(s, STREAM_CAN_READ);
+		list_remove(&w->again);
+		w->fn(w, 0);
 	}
 }
 
@@ -118,7 +133,7 @@ loop_free(struct loop *l)
 	if (l == NULL)
 		return;
 	loop_reap_all(l);
-	stream_free_chunks(l);
+	slab_fini(&l->chunks);
 	close(l->fd);
 	free(l->in);
 	free(l->out);

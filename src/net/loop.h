@@ -22,16 +22,21 @@
 #define LOOP_SCRATCH (64 * 1024)
 /* Room for a whole read in chunked coding, with a head before it. */
 #define LOOP_SCRATCH_OUT (LOOP_SCRATCH + 64 * 1024)
+/* A TLS record's payload and the little that stands before it. */
+#define LOOP_CHUNK (16 * 1024 + 64)
+#define LOOP_CHUNKS_SPARE 64
 /* Events taken by one epoll_wait. */
 #define LOOP_EVENTS 256
 
 struct watch;
-/* events: EPOLLIN and its like, as the kernel gave them. May come once more in the turn in which the watch was removed. */
+/* events: EPOLLIN and its like, as the kernel gave them, or 0 after loop_again(). May come once more in the turn in which the
+ * watch was removed. */
 typedef void watch_fn(struct watch *w, uint32_t events);
 
 /* A descriptor that is waited for; embedded in its owner. */
 struct watch {
 	watch_fn *fn;
+	struct list again;
 };
 
 /* Something to be freed when nobody up the stack, and no event of this turn, can still mean it. */
@@ -40,16 +45,13 @@ struct reap {
 	void (*free)(struct reap *r);
 };
 
-struct chunk;
-
 struct loop {
 	int fd;
 	uint64_t now_ms;		/* of this turn; 0: not read yet */
 	struct wheel wheel;
-	struct list again;		/* streams that used up their turn (stream.h) */
+	struct list again;		/* watches that asked for another turn */
 	struct list reap;
-	struct chunk *chunks;		/* given back, to be taken again (stream.h) */
-	unsigned spare_chunks;
+	struct slab chunks;		/* LOOP_CHUNK each: what sockets refused for now (stream.h) */
 	char *in;			/* LOOP_SCRATCH: what was read last; valid until the next read */
 	char *out;			/* LOOP_SCRATCH_OUT: for putting a message together */
 	struct epoll_event event[LOOP_EVENTS];
@@ -59,10 +61,13 @@ struct loop *loop_new(void) MUST_CHECK;
 void loop_free(struct loop *l);		/* NULL is fine; all connections must be gone */
 /* Waits for events, handles them, then does what was left for the end of the turn. */
 void loop_turn(struct loop *l);
+void watch_init(struct watch *w, watch_fn *fn);
 /* False with errno: the descriptor is not watched. */
 bool loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events) MUST_CHECK;
 /* The descriptor is still open; the watch's memory must outlive the turn. */
-void loop_unwatch(struct loop *l, int fd);
+void loop_unwatch(struct loop *l, struct watch *w, int fd);
+/* w->fn is called once more, when all others have had their turn; without a system call's delay. */
+void loop_again(struct loop *l, struct watch *w);
 /* r->free is called when the turn is over. */
 void loop_reap(struct loop *l, struct reap *r, void (*free)(struct reap *r));
 /* Frees now what waits for the turn's end: when the last turn is over. */

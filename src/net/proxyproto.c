@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sections are those of HAProxy's doc/proxy-protocol.txt. What a proxy says of a connection that is none of ours (UDP, a Unix
- * socket) is a valid header that names no client; the rest of what we don't know is refused, as section 2.2 asks.
+ * Sections are those of HAProxy's doc/proxy-protocol.txt. What a proxy says of a connection that is none of ours
+ * (UDP, a Unix socket) is a valid header that names no client; the rest of what we don't know is refused, as section
+ * 2.2 asks.
  */
 #include "net/proxyproto.h"
 

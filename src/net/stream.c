@@ -19,44 +19,13 @@
 
 /* As long as a TLS record's payload: what SSL_write was refused must be offered again with at least that length. */
 #define CHUNK_BYTES 16384
-/* Kept for the next time; a peak's others go back to the allocator. */
-#define CHUNKS_SPARE 64
-
 struct chunk {
 	struct chunk *next;
 	size_t at, n;		/* bytes[at .. n) are still to be sent */
 	char bytes[CHUNK_BYTES];
 };
 
-static struct chunk *
-chunk_get(struct loop *l)
-{
-	struct chunk *c = l->chunks;
-
-	if (c != NULL) {
-		l->chunks = c->next;
-		l->spare_chunks--;
-	} else {
-		c = malloc(sizeof *c);
-		if (c == NULL)
-			return NULL;
-	}
-	c->next = NULL;
-	c->at = c->n = 0;
-	return c;
-}
-
-static void
-chunk_put(struct loop *l, struct chunk *c)
-{
-	if (l->spare_chunks == CHUNKS_SPARE) {
-		free(c);
-		return;
-	}
-	c->next = l->chunks;
-	l->chunks = c;
-	l->spare_chunks++;
-}
+_Static_assert(sizeof(struct chunk) <= LOOP_CHUNK, "a chunk must fit");
 
 static enum stream_result
 stream_fail(struct stream *s, int error)
@@ -302,9 +271,10 @@ stream_tail(struct stream *s)
 
 	if (c != NULL && c->n < CHUNK_BYTES)
 		return c;
-	c = chunk_get(s->loop);
+	c = slab_get_raw(&s->loop->chunks);
 	if (c == NULL)
 		return NULL;
+	c->at = c->n = 0;
 	if (s->out == NULL) {
 		c->next = c;
 	} else {
@@ -342,7 +312,7 @@ stream_drop_first(struct stream *s)
 		s->out = NULL;
 	else
 		s->out->next = first->next;
-	chunk_put(s->loop, first);
+	slab_put(&s->loop->chunks, first);
 }
 
 /* Offers bytes to the socket; *written may be less than n, down to 0. */
@@ -459,6 +429,8 @@ on_stream_event(struct watch *w, uint32_t events)
 	ALIVE(s, STREAM_MAGIC);
 	if (s->fd == -1)
 		return;			/* closed by an event before this one */
+	if (events == 0)
+		what |= STREAM_CAN_READ;	/* stream_again() */
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		s->hup = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
@@ -475,8 +447,7 @@ bool
 stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner)
 {
 	*s = (struct stream){ .magic = STREAM_MAGIC, .fd = fd, .loop = l, .ready = ready, .owner = owner };
-	s->watch.fn = on_stream_event;
-	list_init(&s->again);
+	watch_init(&s->watch, on_stream_event);
 	if (!loop_watch(l, &s->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
 		s->fd = -1;
 		return false;
@@ -498,8 +469,7 @@ void
 stream_again(struct stream *s)
 {
 	ALIVE(s, STREAM_MAGIC);
-	if (list_is_empty(&s->again))
-		list_add_tail(&s->loop->again, &s->again);
+	loop_again(s->loop, &s->watch);
 }
 
 bool
@@ -550,7 +520,6 @@ stream_close(struct stream *s)
 	ALIVE(s, STREAM_MAGIC);
 	if (s->fd == -1)
 		return;
-	list_remove(&s->again);
 	if (s->ssl != NULL) {
 		if (s->error == 0 && !s->shut_done && s->out == NULL && SSL_is_init_finished(s->ssl) &&
 		    SSL_shutdown(s->ssl) < 0)
@@ -558,7 +527,7 @@ stream_close(struct stream *s)
 		SSL_free(s->ssl);
 		s->ssl = NULL;
 	}
-	loop_unwatch(s->loop, s->fd);
+	loop_unwatch(s->loop, &s->watch, s->fd);
 	close(s->fd);
 	s->fd = -1;
 	while (s->out != NULL)
@@ -577,15 +546,4 @@ stream_why(const struct stream *s, char *text, size_t room)
 	reason = ERR_reason_error_string(s->tls_error);
 	snprintf(text, room, "TLS: %s", reason != NULL ? reason : "failed");
 	return text;
-}
-
-void
-stream_free_chunks(struct loop *l)
-{
-	while (l->chunks != NULL) {
-		struct chunk *c = l->chunks;
-
-		l->chunks = c->next;
-		free(c);
-	}
 }

@@ -43,7 +43,6 @@ struct stream {
 	void *owner;
 	SSL *ssl;			/* NULL: plain */
 	struct chunk *out;		/* refused by the socket, to be sent when it takes more: the last of a ring */
-	struct list again;
 	int error;			/* errno of what failed; -1: TLS, then */
 	uint32_t tls_error;		/* OpenSSL's code */
 	bool connecting;		/* the first EPOLLOUT ends it */
@@ -87,9 +86,6 @@ bool stream_is_quiet(struct stream *s);
 bool stream_is_established(const struct stream *s);
 /* Why it failed, for a log line; static or in text. */
 const char *stream_why(const struct stream *s, char *text, size_t room);
-
-/* Of loop_free: the chunks that wait to be taken again. */
-void stream_free_chunks(struct loop *l);
 
 static inline bool
 stream_is_blocked(const struct stream *s)

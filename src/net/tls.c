@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A set keeps what was read: certificates with their chains, keys, and the names they are for. A context has an SSL_CTX for
- * each certificate; the first one's accepts, and SNI moves a connection to another. All of a context hangs on that first
- * SSL_CTX, which each of its connections holds to the end: so connections may outlive the context that made them, and
- * contexts their set, as a reload wants it.
+ * A set keeps what was read: certificates with their chains, keys, and the names they are for. A context has an
+ * SSL_CTX for each certificate; the first one's accepts, and SNI moves a connection to another. All of a context
+ * hangs on that first SSL_CTX, which each of its connections holds to the end: so connections may outlive the context
+ * that made them, and contexts their set, as a reload wants it.
  */
 #include "net/tls.h"
 
@@ -25,8 +25,8 @@
 #define TLS_TICKET_KEYS 80	/* a name and two keys, as SSL_CTX_set_tlsext_ticket_keys wants them */
 #define TLS_WHY 160
 
-/* 1.2: forward secrecy and AEAD only. 1.3: the short key first, it is the cheapest and strong enough; who has no AES in
- * hardware says so by putting ChaCha20 first, and gets it. */
+/* 1.2: forward secrecy and AEAD only. 1.3: the short key first, it is the cheapest and strong enough; who has no
+ * AES in hardware says so by putting ChaCha20 first, and gets it. */
 #define TLS_CIPHERS_1_2 \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
@@ -62,7 +62,7 @@ struct tls_set {
 struct tls_context {
 	struct tls_names *names;
 	size_t n;
-	SSL_CTX *ctx[];		/* one for each certificate; we hold all, but of the first a reference that is the caller's */
+	SSL_CTX *ctx[];		/* one for each certificate; the first holds this, and the caller holds it */
 };
 
 const char *
@@ -159,7 +159,8 @@ tls_names_add_all(struct tls_names *names, X509 *leaf, size_t certificate)
 		if (g->type != GEN_DNS)
 			continue;
 		has_dns = true;
-		tls_names_add(names, ASN1_STRING_get0_data(g->d.dNSName), ASN1_STRING_length(g->d.dNSName), certificate);
+		tls_names_add(names, ASN1_STRING_get0_data(g->d.dNSName), ASN1_STRING_length(g->d.dNSName),
+		    certificate);
 	}
 	GENERAL_NAMES_free(alternatives);
 	if (!has_dns)
@@ -247,10 +248,11 @@ on_servername(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* A client that speaks other protocols only is told so (RFC 7301, 3.2), rather than answered in one it does not know. */
+/* A client that speaks other protocols only is told so (RFC 7301, 3.2), rather than answered in one it does not
+ * know. */
 static int
-on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_n, const unsigned char *offered, unsigned offered_n,
-    void *arg)
+on_alpn(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_n, const unsigned char *offered,
+    unsigned offered_n, void *arg)
 {
 	struct slice rest = slice_make((const char *)offered, offered_n);
 
@@ -287,18 +289,19 @@ tls_ctx_set_ciphers(SSL_CTX *ctx)
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-	    SSL_CTX_set_cipher_list(ctx, TLS_CIPHERS_1_2) == 1 && SSL_CTX_set_ciphersuites(ctx, TLS_CIPHERS_1_3) == 1 &&
+	    SSL_CTX_set_cipher_list(ctx, TLS_CIPHERS_1_2) == 1 &&
+	    SSL_CTX_set_ciphersuites(ctx, TLS_CIPHERS_1_3) == 1 &&
 	    SSL_CTX_set1_groups_list(ctx, TLS_GROUPS) == 1;
 }
 
-/* An idle connection holds no record buffers; one read of the BIO takes several records. The stream offers again from where
- * it pleases, and hears of each record, so that one client can't hold it. */
+/* An idle connection holds no record buffers; one read of the BIO takes several records. The stream offers again
+ * from where it pleases, and hears of each record, so that one client can't hold it. */
 static void
 tls_ctx_set_modes(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-	    SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ctx, 1);
 }
@@ -460,7 +463,8 @@ tls_open(struct tls_reading *r, const char *file)
 	return in;
 }
 
-/* Nothing of the kind is left in a file: the ordinary end of reading it. Of a key the decoders say it in their own way. */
+/* Nothing of the kind is left in a file: the ordinary end of reading it. Of a key the decoders say it in their own
+ * way. */
 static bool
 tls_is_at_end(void)
 {
@@ -508,7 +512,7 @@ tls_read_key(struct tls_reading *r, struct tls_certificate *c)
 	c->key = PEM_read_bio_PrivateKey(in, NULL, on_passphrase, &asked);
 	BIO_free(in);
 	if (asked)
-		tls_complain(r, file, "is encrypted, and stickyd does not ask for passphrases: give it a key without one");
+		tls_complain(r, file, "is encrypted, and stickyd asks for no passphrase: give it a key without one");
 	else if (c->key == NULL && tls_is_at_end())
 		tls_complain(r, file, "holds no private key that OpenSSL knows, in PEM form");
 	else if (c->key == NULL)
@@ -576,7 +580,7 @@ tls_warn_of_unused(const struct tls_set *s, const struct conf_listener *cf)
 		for (size_t n = 0; n < s->names->n; n++)
 			names += s->names->name[n].certificate == i;
 		if (names == 0)
-			tls_warn(&r, r.cf->certificate_file, "is never used: it has no name that an earlier one has not");
+			tls_warn(&r, r.cf->certificate_file, "is never used: its names are all an earlier one's");
 	}
 }
 

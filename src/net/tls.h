@@ -2,9 +2,10 @@
 /*
  * tls.h - TLS contexts: certificates, versions, ciphers, tickets, SNI, ALPN.
  *
- * A tls_set is what a listener presents, loaded once on the main thread while the files can be read; each worker makes a
- * tls_context of it, so that threads share no SSL_CTX (its counters would be a global lock). All contexts of a set share the
- * certificate and key objects and the ticket keys, so a session that one worker gave resumes with another.
+ * A tls_set is what a listener presents, loaded once on the main thread while the files can be read; each worker
+ * makes a tls_context of it, so that threads share no SSL_CTX (its counters would be a global lock). All contexts of
+ * a set share the certificate and key objects and the ticket keys, so a session that one worker gave resumes with
+ * another.
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H
@@ -16,8 +17,8 @@
 struct tls_set;
 struct tls_context;
 
-/* Reads every certificate (with its chain) and key, of which there is at least one; each mistake is reported as conf does, all
- * of them. NULL then. The caller owns the result; contexts made of it may outlive it. */
+/* Reads every certificate (with its chain) and key, of which there is at least one; each mistake is reported as
+ * conf does, all of them. NULL then. The caller owns the result; contexts made of it may outlive it. */
 struct tls_set *tls_set_new(const struct conf_listener *cf, conf_report_fn *report, void *arg) MUST_CHECK;
 void tls_set_free(struct tls_set *s);		/* NULL is fine */
 

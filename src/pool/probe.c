@@ -124,7 +124,7 @@ probe_read(struct probe *p)
 		p->got += (size_t)n;
 		probe_parse(p);
 	} else if (n == 0)
-		probe_end(p, PROBE_BAD, "closed %s", p->got == 0 ? "without an answer" : "in the middle of its answer");
+		probe_end(p, PROBE_BAD, "closed %s an answer", p->got == 0 ? "without" : "in the middle of");
 	else if (errno != EAGAIN && errno != EINTR)
 		probe_end(p, PROBE_BAD, "read: %s", strerror(errno));
 }

@@ -10,6 +10,9 @@
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 
+/* More than that are under way only in a burst: their memory, 10 KiB each, goes back. */
+#define EXCHANGES_SPARE 64
+
 struct proxy *
 proxy_new(struct loop *l, const struct seal_ring *ring)
 {
@@ -20,7 +23,7 @@ proxy_new(struct loop *l, const struct seal_ring *ring)
 	p->sealer = sealer_new(ring);
 	p->response = mem_zalloc(sizeof *p->response);
 	slab_init(&p->clients, sizeof(struct client));
-	slab_init(&p->exchanges, sizeof(struct exchange));
+	slab_init_loose(&p->exchanges, sizeof(struct exchange), EXCHANGES_SPARE);
 	slab_init(&p->sessions, session_bytes());
 	list_init(&p->client_list);
 	list_init(&p->session_list);

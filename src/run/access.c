@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One list of facts, two spellings. In text every field but the last, the user agent, is without a blank: so
- * the fields have the same numbers on all lines, for awk, and the user agent is all that stands behind "agent=". This runs on
- * the workers, once a request, hence no printf, and eight bytes at a time where there is nothing to escape.
+ * One list of facts, two spellings. In text every field but the last, the user agent, is without a blank: so the
+ * fields have the same numbers on all lines, for awk, and the user agent is all that stands behind "agent=". This
+ * runs on the workers, once a request, hence no printf, and eight bytes at a time where there is nothing to escape.
  */
 #include "run/access.h"
 
@@ -205,7 +205,8 @@ line_bare_quote(struct line *l)
 		buf_byte(&l->to, '"');
 }
 
-/* Of our own making, or a name that the configuration has checked: nothing to escape. "-" is what a record has for none. */
+/* Of our own making, or a name that the configuration has checked: nothing to escape. "-" is what a record has for
+ * none. */
 static void
 line_word(struct line *l, const char *word)
 {

@@ -2,8 +2,8 @@
 /*
  * access.h - the access log's line: a record as text or JSON.
  *
- * Pure. Text is one line of key=value pairs behind a time stamp; what came from outside is quoted and escaped, so that a
- * line stays a line and a field a field. JSON is one object a line, always valid UTF-8.
+ * Pure. Text is one line of key=value pairs behind a time stamp; what came from outside is quoted and escaped, so
+ * that a line stays a line and a field a field. JSON is one object a line, always valid UTF-8.
  */
 #ifndef RUN_ACCESS_H
 #define RUN_ACCESS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A standard stream may be shared with other programs, so its O_NONBLOCK is not ours to set: a socket is asked not to wait
- * call by call, and of a pipe or a terminal we ask for room first, and write no more than it then takes without waiting.
+ * A standard stream may be shared with other programs, so its O_NONBLOCK is not ours to set: a socket is asked not to
+ * wait call by call, and of a pipe or a terminal we ask for room first, and write no more than it then takes without
+ * waiting.
  */
 #include "run/output.h"
 
@@ -235,7 +236,8 @@ output_iov(const struct slice *piece, size_t pieces, size_t from, struct iovec i
 	return n;
 }
 
-/* Whole lines where that can be, as others may write to the same pipe; not more than a pipe with room takes at once. */
+/* Whole lines where that can be, as others may write to the same pipe; not more than a pipe with room takes at
+ * once. */
 static size_t
 output_pipe_piece(const struct iovec *iov)
 {

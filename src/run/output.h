@@ -2,8 +2,8 @@
 /*
  * output.h - one place where finished log lines go: a file, a standard stream, syslog or the journal.
  *
- * For one thread. A reader that stopped reading holds nobody up: what it does not take stays with the caller. Syslog and
- * the journal are local sockets that their daemons empty; these do wait.
+ * For one thread. A reader that stopped reading holds nobody up: what it does not take stays with the caller. Syslog
+ * and the journal are local sockets that their daemons empty; these do wait.
  */
 #ifndef RUN_OUTPUT_H
 #define RUN_OUTPUT_H
@@ -27,10 +27,11 @@ enum output_result {
 struct output *output_open(enum conf_log_target target, const char *file, char **why) MUST_CHECK;
 void output_close(struct output *o);	/* NULL is fine */
 
-/* Syslog and the journal have a time and a level of their own: they want a text with its mark, the rest a whole line. */
+/* Syslog and the journal have a time and a level of their own: they want a text with its mark, the rest a whole
+ * line. */
 bool output_wants_mark(const struct output *o);
-/* Takes lines from the front of the pieces, each piece being whole lines; *taken bytes of them are dealt with, which with
- * DONE is all. */
+/* Takes lines from the front of the pieces, each piece being whole lines; *taken bytes of them are dealt with,
+ * which with DONE is all. */
 enum output_result output_write(struct output *o, const struct slice *piece, size_t pieces, size_t *taken) MUST_CHECK;
 int output_fd(const struct output *o);
 const char *output_name(const struct output *o);

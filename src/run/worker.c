@@ -96,7 +96,7 @@ worker_new(const struct worker_setup *setup)
 	w->setup = *setup;
 	w->loop = loop_new();
 	w->mailbox = mailbox_new();
-	w->mail.fn = on_mail;
+	watch_init(&w->mail, on_mail);
 	if (w->loop == NULL || w->mailbox == NULL || !loop_watch(w->loop, &w->mail, mailbox_fd(w->mailbox), EPOLLIN)) {
 		worker_free(w);
 		return NULL;

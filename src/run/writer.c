@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two channels, the daemon's log and the access log, each with an output and rings. What an output does not take stays in
- * the rings; these fill, and what then comes is dropped: so lines are lost whole, the newest of a bad time, and a full disk
- * needs no other care than to try again.
+ * Two channels, the daemon's log and the access log, each with an output and rings. What an output does not take
+ * stays in the rings; these fill, and what then comes is dropped: so lines are lost whole, the newest of a bad time,
+ * and a full disk needs no other care than to try again.
  */
 #include "run/writer.h"
 
@@ -376,7 +376,8 @@ writer_run(void *arg)
 /* ---- its life ---- */
 
 static bool
-writer_channel_open(struct writer_channel *c, const char *name, enum conf_log_target target, const char *file, char **why)
+writer_channel_open(struct writer_channel *c, const char *name, enum conf_log_target target, const char *file,
+    char **why)
 {
 	c->name = name;
 	if (target == CONF_LOG_OFF)
@@ -460,7 +461,8 @@ writer_reopen(struct writer *w)
 	writer_wake(w);
 }
 
-/* False: it hangs in a system call that only a file on a dead network or syslog knows, and so may we not free what it uses. */
+/* False: it hangs in a system call that only a file on a dead network or syslog knows, and so may we not free what
+ * it uses. */
 static bool
 writer_stop(struct writer *w)
 {

@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from harness.daemon import kb
 from harness.http import head
 from harness.wait import until
 
@@ -299,7 +300,7 @@ def test_a_large_upload_goes_through_little_memory(lab):
 		thread.join()
 		c.sock.settimeout(120)
 		assert c.response().body == b"all of it"
-	assert daemon.peak_kb() - before < 32 * 1024
+	assert daemon.peak_kb() - before < kb(32)
 
 
 def test_a_large_chunked_download_to_a_slow_reader(lab):
@@ -333,7 +334,7 @@ def test_a_large_chunked_download_to_a_slow_reader(lab):
 			assert c.read(2) == b"\r\n"
 			total += size
 		assert total == n << 20
-	assert daemon.peak_kb() - before < 32 * 1024
+	assert daemon.peak_kb() - before < kb(32)
 
 
 def test_server_sent_events_go_on_at_once(lab):

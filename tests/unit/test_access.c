@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The access log's line: the whole of it in both spellings, what is escaped and cut, and JSON read back by jansson. */
+/* The access log's line: the whole of it in both spellings, what is escaped and cut, and JSON read back by
+ * jansson. */
 #include "run/access.h"
 
 #include <jansson.h>
@@ -16,12 +17,15 @@ static struct record
 request(void)
 {
 	struct record r = {
-		.kind = RECORD_REQUEST, .at_us = 1795365461123456, .listener = "public", .pool = "game", .gateway = "gw1",
-		.how = "cookie", .tls = true, .method = SLICE_LIT("GET"), .host = SLICE_LIT("game.example.com"),
-		.target = SLICE_LIT("/x?y=1"), .minor = 1, .referer = SLICE_LIT("https://example.com/"),
-		.user_agent = SLICE_LIT("Mozilla/5.0 (X11; Linux x86_64)"), .request_id = SLICE_LIT("0123456789abcdef"),
-		.status = 200, .bytes_in = 123, .bytes_out = 18446744073709551615U, .queue_us = 123, .response_us = 1234,
-		.total_us = 12345678, .retries = 1, .why = END_DONE, .whose = END_BY_SELF,
+		.kind = RECORD_REQUEST, .at_us = 1795365461123456,
+		.listener = "public", .pool = "game", .gateway = "gw1", .how = "cookie", .tls = true,
+		.method = SLICE_LIT("GET"), .target = SLICE_LIT("/x?y=1"), .minor = 1,
+		.host = SLICE_LIT("game.example.com"), .referer = SLICE_LIT("https://example.com/"),
+		.user_agent = SLICE_LIT("Mozilla/5.0 (X11; Linux x86_64)"),
+		.request_id = SLICE_LIT("0123456789abcdef"), .status = 200, .retries = 1,
+		.bytes_in = 123, .bytes_out = UINT64_MAX,
+		.queue_us = 123, .response_us = 1234, .total_us = 12345678,
+		.why = END_DONE, .whose = END_BY_SELF,
 	};
 
 	assert_true(addr_parse(SLICE_LIT("1.2.3.4:5678"), &r.client));
@@ -49,7 +53,8 @@ static struct record
 nothing(void)
 {
 	struct record r = {
-		.listener = "public", .pool = "-", .gateway = "-", .how = "-", .why = END_CLIENT_TLS, .whose = END_BY_CLIENT,
+		.listener = "public", .pool = "-", .gateway = "-", .how = "-",
+		.why = END_CLIENT_TLS, .whose = END_BY_CLIENT,
 	};
 
 	assert_true(addr_parse(SLICE_LIT("1.2.3.4:5678"), &r.client));
@@ -75,35 +80,37 @@ test_whole_lines(void **state)
 
 	(void)state;
 	assert_string_equal(format(CONF_FORMAT_TEXT, &q),
-	    "2026-11-22T16:37:41.123Z request client=1.2.3.4:5678 peer=[2001:db8::1]:443 listener=public tls=yes pool=game "
-	    "gateway=gw1 how=cookie \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=200 in=123 "
-	    "out=18446744073709551615 msgs_in=- msgs_out=- close=- queue_ms=0.123 response_ms=1.234 total_ms=12345.678 "
-	    "retries=1 why=done by=stickyd id=0123456789abcdef referer=\"https://example.com/\" "
-	    "agent=\"Mozilla/5.0 (X11; Linux x86_64)\"\n");
+	    "2026-11-22T16:37:41.123Z request client=1.2.3.4:5678 peer=[2001:db8::1]:443 listener=public tls=yes "
+	    "pool=game gateway=gw1 how=cookie \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=200 "
+	    "in=123 out=18446744073709551615 msgs_in=- msgs_out=- close=- queue_ms=0.123 response_ms=1.234 "
+	    "total_ms=12345.678 retries=1 why=done by=stickyd id=0123456789abcdef "
+	    "referer=\"https://example.com/\" agent=\"Mozilla/5.0 (X11; Linux x86_64)\"\n");
 	assert_string_equal(format(CONF_FORMAT_TEXT, &s),
-	    "2026-11-22T16:37:41.123Z session client=1.2.3.4:5678 peer=[2001:db8::1]:443 listener=public tls=yes pool=game "
-	    "gateway=gw1 how=cookie \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=101 in=123 "
-	    "out=18446744073709551615 msgs_in=7 msgs_out=0 close=1000 queue_ms=0.123 response_ms=1.234 total_ms=12345.678 "
-	    "retries=1 why=client-closed by=client id=0123456789abcdef referer=\"https://example.com/\" "
-	    "agent=\"Mozilla/5.0 (X11; Linux x86_64)\"\n");
+	    "2026-11-22T16:37:41.123Z session client=1.2.3.4:5678 peer=[2001:db8::1]:443 listener=public tls=yes "
+	    "pool=game gateway=gw1 how=cookie \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=101 "
+	    "in=123 out=18446744073709551615 msgs_in=7 msgs_out=0 close=1000 queue_ms=0.123 response_ms=1.234 "
+	    "total_ms=12345.678 retries=1 why=client-closed by=client id=0123456789abcdef "
+	    "referer=\"https://example.com/\" agent=\"Mozilla/5.0 (X11; Linux x86_64)\"\n");
 	assert_string_equal(format(CONF_FORMAT_TEXT, &none),
-	    "1970-01-01T00:00:00.000Z request client=1.2.3.4:5678 peer=1.2.3.4:5678 listener=public tls=no pool=- gateway=- "
-	    "how=- \"- - -\" host=- status=- in=0 out=0 msgs_in=- msgs_out=- close=- queue_ms=0.000 response_ms=- "
-	    "total_ms=0.000 retries=0 why=client-tls by=client id=- referer=- agent=-\n");
+	    "1970-01-01T00:00:00.000Z request client=1.2.3.4:5678 peer=1.2.3.4:5678 listener=public tls=no "
+	    "pool=- gateway=- how=- \"- - -\" host=- status=- in=0 out=0 msgs_in=- msgs_out=- close=- "
+	    "queue_ms=0.000 response_ms=- total_ms=0.000 retries=0 why=client-tls by=client id=- referer=- "
+	    "agent=-\n");
 	assert_string_equal(format(CONF_FORMAT_JSON, &s),
 	    "{\"time\":\"2026-11-22T16:37:41.123Z\",\"kind\":\"session\",\"client\":\"1.2.3.4:5678\","
-	    "\"peer\":\"[2001:db8::1]:443\",\"listener\":\"public\",\"tls\":true,\"pool\":\"game\",\"gateway\":\"gw1\","
-	    "\"how\":\"cookie\",\"method\":\"GET\",\"target\":\"/x?y=1\",\"version\":\"1.1\",\"host\":\"game.example.com\","
-	    "\"status\":101,\"in\":123,\"out\":18446744073709551615,\"msgs_in\":7,\"msgs_out\":0,\"close\":1000,"
-	    "\"queue_ms\":0.123,\"response_ms\":1.234,\"total_ms\":12345.678,\"retries\":1,\"why\":\"client-closed\","
-	    "\"by\":\"client\",\"id\":\"0123456789abcdef\",\"referer\":\"https://example.com/\","
-	    "\"agent\":\"Mozilla/5.0 (X11; Linux x86_64)\"}\n");
+	    "\"peer\":\"[2001:db8::1]:443\",\"listener\":\"public\",\"tls\":true,\"pool\":\"game\","
+	    "\"gateway\":\"gw1\",\"how\":\"cookie\",\"method\":\"GET\",\"target\":\"/x?y=1\",\"version\":\"1.1\","
+	    "\"host\":\"game.example.com\",\"status\":101,\"in\":123,\"out\":18446744073709551615,\"msgs_in\":7,"
+	    "\"msgs_out\":0,\"close\":1000,\"queue_ms\":0.123,\"response_ms\":1.234,\"total_ms\":12345.678,"
+	    "\"retries\":1,\"why\":\"client-closed\",\"by\":\"client\",\"id\":\"0123456789abcdef\","
+	    "\"referer\":\"https://example.com/\",\"agent\":\"Mozilla/5.0 (X11; Linux x86_64)\"}\n");
 	assert_string_equal(format(CONF_FORMAT_JSON, &none),
 	    "{\"time\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"request\",\"client\":\"1.2.3.4:5678\","
-	    "\"peer\":\"1.2.3.4:5678\",\"listener\":\"public\",\"tls\":false,\"pool\":null,\"gateway\":null,\"how\":null,"
-	    "\"method\":null,\"target\":null,\"version\":null,\"host\":null,\"status\":null,\"in\":0,\"out\":0,"
-	    "\"msgs_in\":null,\"msgs_out\":null,\"close\":null,\"queue_ms\":0.000,\"response_ms\":null,\"total_ms\":0.000,"
-	    "\"retries\":0,\"why\":\"client-tls\",\"by\":\"client\",\"id\":null,\"referer\":null,\"agent\":null}\n");
+	    "\"peer\":\"1.2.3.4:5678\",\"listener\":\"public\",\"tls\":false,\"pool\":null,\"gateway\":null,"
+	    "\"how\":null,\"method\":null,\"target\":null,\"version\":null,\"host\":null,\"status\":null,"
+	    "\"in\":0,\"out\":0,\"msgs_in\":null,\"msgs_out\":null,\"close\":null,\"queue_ms\":0.000,"
+	    "\"response_ms\":null,\"total_ms\":0.000,\"retries\":0,\"why\":\"client-tls\",\"by\":\"client\","
+	    "\"id\":null,\"referer\":null,\"agent\":null}\n");
 }
 
 static void
@@ -115,14 +122,17 @@ test_escapes(void **state)
 	} cases[] = {
 		{ SLICE_LIT("a b"), "a b", "a b" },
 		{ SLICE_LIT("\"\\"), "\\x22\\x5c", "\\\"\\\\" },
-		{ SLICE_LIT("12345678\"12345678\\12345678"), "12345678\\x2212345678\\x5c12345678", "12345678\\\"12345678\\\\12345678" },
-		{ SLICE_LIT("\n\r\t\0\x1f\x7f"), "\\x0a\\x0d\\x09\\x00\\x1f\\x7f", "\\u000a\\u000d\\u0009\\u0000\\u001f\x7f" },
+		{ SLICE_LIT("12345678\"12345678\\12345678"),
+		    "12345678\\x2212345678\\x5c12345678", "12345678\\\"12345678\\\\12345678" },
+		{ SLICE_LIT("\n\r\t\0\x1f\x7f"),
+		    "\\x0a\\x0d\\x09\\x00\\x1f\\x7f", "\\u000a\\u000d\\u0009\\u0000\\u001f\x7f" },
 		{ SLICE_LIT("caf\xc3\xa9"), "caf\\xc3\\xa9", "caf\xc3\xa9" },
 		{ SLICE_LIT("\xf0\x9f\x8e\xae!"), "\\xf0\\x9f\\x8e\\xae!", "\xf0\x9f\x8e\xae!" },
 		{ SLICE_LIT("\xff"), "\\xff", "\xef\xbf\xbd" },
 		{ SLICE_LIT("\xc0\x80"), "\\xc0\\x80", "\xef\xbf\xbd\xef\xbf\xbd" },		/* overlong */
 		{ SLICE_LIT("\xe0\x9f\xbf"), "\\xe0\\x9f\\xbf", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
-		{ SLICE_LIT("\xed\xa0\x80"), "\\xed\\xa0\\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },	/* a surrogate */
+		{ SLICE_LIT("\xed\xa0\x80"), "\\xed\\xa0\\x80",
+		    "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },		/* a surrogate */
 		{ SLICE_LIT("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80",
 		    "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },			/* beyond U+10FFFF */
 		{ SLICE_LIT("a\xe2\x82"), "a\\xe2\\x82", "a\xef\xbf\xbd\xef\xbf\xbd" },		/* cut short */
@@ -182,8 +192,8 @@ test_cut(void **state)
 		r.listener = r.pool = r.gateway = name;
 		r.how = selector;
 		r.method = r.target = r.host = r.referer = r.request_id = r.user_agent = slice_of(huge);
-		r.bytes_in = r.bytes_out = r.messages_in = r.messages_out = r.queue_us = r.response_us = r.total_us = UINT64_MAX;
-		r.at_us = UINT64_MAX;
+		r.bytes_in = r.bytes_out = r.messages_in = r.messages_out = UINT64_MAX;
+		r.at_us = r.queue_us = r.response_us = r.total_us = UINT64_MAX;
 		r.minor = r.status = r.close_code = r.retries = UINT32_MAX;
 		assert_true(addr_parse(SLICE_LIT("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"), &r.client));
 		r.peer = r.client;

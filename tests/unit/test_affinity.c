@@ -371,10 +371,12 @@ test_attributes(void **state)
 		{ { .path = slash, .samesite = CONF_SAMESITE_NONE }, false, "; Path=/; Secure; SameSite=None" },
 		{ { .path = slash, .partitioned = true }, false, "; Path=/; Secure; Partitioned" },
 		{ { .path = slash, .samesite = CONF_SAMESITE_STRICT }, false, "; Path=/; SameSite=Strict" },
-		{ { .path = slash, .samesite = CONF_SAMESITE_LAX, .httponly = true }, false, "; Path=/; HttpOnly; SameSite=Lax" },
+		{ { .path = slash, .samesite = CONF_SAMESITE_LAX, .httponly = true }, false,
+		    "; Path=/; HttpOnly; SameSite=Lax" },
 		{ { .path = path, .domain = domain, .max_age_ms = 86400000, .secure = CONF_AUTO, .httponly = true,
 		      .samesite = CONF_SAMESITE_LAX, .partitioned = true },
-		    true, "; Path=/play/; Domain=example.com; Max-Age=86400; Secure; HttpOnly; SameSite=Lax; Partitioned" },
+		    true,
+		    "; Path=/play/; Domain=example.com; Max-Age=86400; Secure; HttpOnly; SameSite=Lax; Partitioned" },
 	};
 
 	(void)state;

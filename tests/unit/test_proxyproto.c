@@ -19,6 +19,7 @@ struct header {
 	const char *client;
 };
 #define HEADER(text, client) { SLICE_LIT(text), client }
+#define LONGEST "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 
 static const struct header good[] = {
 	HEADER("PROXY TCP4 1.2.3.4 5.6.7.8 1234 443\r\n", "1.2.3.4:1234"),
@@ -26,11 +27,9 @@ static const struct header good[] = {
 	HEADER("PROXY TCP4 1.2.3.4 5.6.7.8 0 0\r\n", "1.2.3.4:0"),
 	HEADER("PROXY TCP6 2001:db8::1 ::1 1234 443\r\n", "[2001:db8::1]:1234"),
 	HEADER("PROXY TCP6 ::ffff:1.2.3.4 ::ffff:5.6.7.8 1234 443\r\n", "1.2.3.4:1234"),
-	HEADER("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-	    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"),
+	HEADER("PROXY TCP6 " LONGEST " " LONGEST " 65535 65535\r\n", "[" LONGEST "]:65535"),
 	HEADER("PROXY UNKNOWN\r\n", "-"),
-	HEADER("PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-	    "-"),
+	HEADER("PROXY UNKNOWN " LONGEST " " LONGEST " 65535 65535\r\n", "-"),
 	HEADER("PROXY UNKNOWN \1\2\3\r\n", "-"),
 	HEADER(SIGNATURE "\x21\x11\0\14" FOUR, "1.2.3.4:1234"),
 	HEADER(SIGNATURE "\x21\x11\0\23" FOUR "\4\0\4abcd", "1.2.3.4:1234"),	/* with a TLV */

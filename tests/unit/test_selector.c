@@ -14,7 +14,11 @@
 static char gw1[] = "gw1", gw2[] = "gw2", address[] = "127.0.0.1:1", name[] = "game", cookie_name[] = "STICKYD";
 static struct conf_gateway gateways[] = { { .name = gw1, .address = address }, { .name = gw2, .address = address } };
 static struct conf_pool cf = {
-	.name = name, .gateway = gateways, .gateways = 2, .balance = CONF_BALANCE_ROUNDROBIN, .cookie = { .name = cookie_name },
+	.name = name,
+	.gateway = gateways,
+	.gateways = 2,
+	.balance = CONF_BALANCE_ROUNDROBIN,
+	.cookie = { .name = cookie_name },
 };
 static struct pool *pool;
 static struct sealer *sealer;
@@ -64,8 +68,12 @@ put_seal(FILE *to, const char *in_pool, uint64_t tag, uint32_t born_s, uint32_t 
 static char *
 field_of(const char *pattern, char *text, size_t room)
 {
-	FILE *to = fmemopen(text, room, "w");
+	FILE *to;
 
+	if (pattern == NULL)
+		return NULL;
+	text[0] = '\0';
+	to = fmemopen(text, room, "w");
 	for (; *pattern != '\0'; pattern++) {
 		if (*pattern != '@') {
 			fputc(*pattern, to);
@@ -92,7 +100,7 @@ field_of(const char *pattern, char *text, size_t room)
 	return text;
 }
 
-/* Looks at a request with these Cookie lines, a second one may be NULL. */
+/* Looks at a request with these Cookie lines, each of which may be NULL. */
 static enum selector_sight
 look(const char *line, const char *line2, uint64_t now_s, struct selector_found *found)
 {
@@ -117,7 +125,9 @@ look(const char *line, const char *line2, uint64_t now_s, struct selector_found 
 static void
 test_names(void **state)
 {
-	static const char *const refused[] = { "", "cookies", "Cookie", "cookie:", "cookie:x", "header:X", "source", ":", ":cookie" };
+	static const char *const refused[] = {
+		"", "cookies", "Cookie", "cookie:", "cookie:x", "header:X", "source", ":", ":cookie",
+	};
 	struct selector s;
 	const char *why = NULL;
 
@@ -168,8 +178,8 @@ test_which_counts(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char line[1024], line2[1024];
 		struct selector_found found;
-		enum selector_sight sight = look(cases[i].line != NULL ? field_of(cases[i].line, line, sizeof line) : NULL,
-		    cases[i].line2 != NULL ? field_of(cases[i].line2, line2, sizeof line2) : NULL, NOW, &found);
+		enum selector_sight sight = look(field_of(cases[i].line, line, sizeof line),
+		    field_of(cases[i].line2, line2, sizeof line2), NOW, &found);
 
 		if (sight != cases[i].sight)
 			fail_msg("%s: %d", cases[i].line, sight);
@@ -232,11 +242,13 @@ test_times(void **state)
 		struct selector_found found;
 
 		fputs("STICKYD=", to);
-		put_seal(to, name, pool->gateway[0]->tag, (uint32_t)(NOW + cases[i].born), (uint32_t)(NOW + cases[i].seen));
+		put_seal(to, name, pool->gateway[0]->tag, (uint32_t)(NOW + cases[i].born),
+		    (uint32_t)(NOW + cases[i].seen));
 		fclose(to);
 		cf.cookie.idle_ms = cases[i].idle_ms;
 		cf.cookie.life_ms = cases[i].life_ms;
-		assert_int_equal(look(line, NULL, NOW, &found), cases[i].why == NULL ? SELECTOR_GATEWAY : SELECTOR_INVALID);
+		assert_int_equal(look(line, NULL, NOW, &found),
+		    cases[i].why == NULL ? SELECTOR_GATEWAY : SELECTOR_INVALID);
 		if (cases[i].why != NULL)
 			assert_string_equal(found.why, cases[i].why);
 	}

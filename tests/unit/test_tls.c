@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TLS contexts: real handshakes in memory, with certificates made here; and what is said of files that don't serve. */
+/* TLS contexts: real handshakes in memory, with certificates made here; and what is said of files that don't
+ * serve. */
 #include "net/tls.h"
 
 #include <openssl/err.h>
@@ -72,7 +73,7 @@ make_x509(EVP_PKEY *key, const char *common, const char *alternatives, long from
 	ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(x), from_s);
 	X509_gmtime_adj(X509_getm_notAfter(x), to_s);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)common, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8, (const void *)common, -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(ca != NULL ? ca : x));
 	X509_set_pubkey(x, key);
 	if (alternatives != NULL)
@@ -179,7 +180,8 @@ on_log(enum log_level level, struct slice text)
 	on_report(&reports, whole);
 }
 
-/* names: "one wild", or "one.both", or "certificate.pem:key.key"; what is said goes to reports, with DIR for the directory. */
+/* names: "one wild", or "one.both", or "certificate.pem:key.key"; what is said goes to reports, with DIR for the
+ * directory. */
 static struct tls_set *
 load(const char *names)
 {
@@ -291,7 +293,9 @@ talk_shake(struct talk *t)
 static const char *
 presented(const struct talk *t, char name[64])
 {
-	X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(t->client)), NID_commonName, name, 64);
+	X509 *x = SSL_get0_peer_certificate(t->client);
+
+	X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, name, 64);
 	return name;
 }
 
@@ -306,7 +310,7 @@ test_sni(void **state)
 		{ "one.example", "ignored.example", true },		/* the first that has it */
 		{ "ONE.Example", "ignored.example", true },
 		{ "other.example", "ignored.example", true },
-		{ "ignored.example", "ignored.example", false },	/* a common name beside DNS names does not count */
+		{ "ignored.example", "ignored.example", false },	/* a common name, but beside DNS names */
 		{ "10.0.0.1", "ignored.example", false },
 		{ "a.one.example", "wild", true },
 		{ "exact.one.example", "exact", true },			/* before the wildcard */
@@ -428,7 +432,8 @@ test_tickets(void **state)
 	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 	static const char *const names[] = { NULL, "one.example", "a.one.example", "nobody.example" };
 	struct tls_set *s = load_well("one wild"), *other = load_well("one wild");
-	struct tls_context *first = tls_context_new(s), *second = tls_context_new(s), *foreign = tls_context_new(other);
+	struct tls_context *first = tls_context_new(s), *second = tls_context_new(s);
+	struct tls_context *foreign = tls_context_new(other);
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(versions) * COUNT(names); i++) {
@@ -502,7 +507,7 @@ test_no_renegotiation(void **state)
 	tls_set_free(s);
 }
 
-/* Each line as FILE:LINE: [listener NAME] certificate: FILE: why; @ stands for the directory. */
+/* Each line as FILE:LINE: [listener NAME] certificate: FILE: why; here LINE and FILE, with @ for the directory. */
 static void
 test_mistakes(void **state)
 {
@@ -513,36 +518,39 @@ test_mistakes(void **state)
 	} cases[] = {
 		{ "one.both", true, "" },
 		{ "missing", false,
-		    "test.ini:1: [listener public] certificate: @/missing.pem: No such file or directory\n"
-		    "test.ini:1: [listener public] certificate: @/missing.key: No such file or directory\n" },
+		    "1 @/missing.pem: No such file or directory\n"
+		    "1 @/missing.key: No such file or directory\n" },
 		{ "one wild.pem:missing.key one.pem:one.locked", false,
-		    "test.ini:2: [listener public] certificate: @/missing.key: No such file or directory\n"
-		    "test.ini:3: [listener public] certificate: @/one.locked: is encrypted, and stickyd does not ask for "
-		    "passphrases: give it a key without one\n" },
-		{ "one.pem:wild.key", false,
-		    "test.ini:1: [listener public] certificate: @/wild.key: is not the key of this certificate\n" },
+		    "2 @/missing.key: No such file or directory\n"
+		    "3 @/one.locked: is encrypted, and stickyd asks for no passphrase: give it a key without one\n" },
+		{ "one.pem:wild.key", false, "1 @/wild.key: is not the key of this certificate\n" },
 		{ "one.key:one.pem", false,
-		    "test.ini:1: [listener public] certificate: @/one.key: holds no certificate in PEM form\n"
-		    "test.ini:1: [listener public] certificate: @/one.pem: holds no private key that OpenSSL knows, in PEM form\n" },
+		    "1 @/one.key: holds no certificate in PEM form\n"
+		    "1 @/one.pem: holds no private key that OpenSSL knows, in PEM form\n" },
 		{ "empty.pem:empty.pem", false,
-		    "test.ini:1: [listener public] certificate: @/empty.pem: holds no certificate in PEM form\n"
-		    "test.ini:1: [listener public] certificate: @/empty.pem: holds no private key that OpenSSL knows, in PEM "
-		    "form\n" },
-		{ "torn.pem:one.key", false, "test.ini:1: [listener public] certificate: @/torn.pem: bad base64 decode\n" },
-		{ "..:one.key", false, "test.ini:1: [listener public] certificate: @/..: holds no certificate in PEM form\n" },
-		{ "weak.both", false, "test.ini:1: [listener public] certificate: @/weak.both: ee key too small\n" },
-		{ "one one", true,
-		    "warn: test.ini:2: [listener public] certificate: @/one.pem: is never used: it has no name that an earlier "
-		    "one has not\n" },
+		    "1 @/empty.pem: holds no certificate in PEM form\n"
+		    "1 @/empty.pem: holds no private key that OpenSSL knows, in PEM form\n" },
+		{ "torn.pem:one.key", false, "1 @/torn.pem: bad base64 decode\n" },
+		{ "..:one.key", false, "1 @/..: holds no certificate in PEM form\n" },
+		{ "weak.both", false, "1 @/weak.both: ee key too small\n" },
+		{ "one one", true, "2 @/one.pem: is never used: its names are all an earlier one's\n" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct tls_set *s = load(cases[i].names);
-		char said[4096] = "", *at = said;
+		struct slice rest = slice_of(cases[i].said);
+		char said[4096] = "";
 
-		for (const char *p = cases[i].said; *p != '\0'; p++)
-			at = *p == '@' ? stpcpy(at, directory) : (*at = *p, at[1] = '\0', at + 1);
+		while (rest.n != 0) {
+			struct slice why = slice_cut(&rest, '\n'), line = slice_cut(&why, ' ');
+			const char *level = cases[i].is_taken ? "warn: " : "";
+			size_t n = strlen(said);
+
+			why = slice_skip(why, 1);
+			snprintf(said + n, sizeof said - n, "%stest.ini:%.*s: [listener public] certificate: %s%.*s\n",
+			    level, SLICE_FMT(line), directory, SLICE_FMT(why));
+		}
 		assert_string_equal(reports.text, said);
 		assert_int_equal(s != NULL, cases[i].is_taken);
 		tls_set_free(s);

@@ -30,6 +30,11 @@ def sanitizer():
 	return "thread" if b"__tsan_init" in text else "address" if b"__asan_init" in text else ""
 
 
+def kb(mb):
+	"""A bound for resident memory. Sanitizers need more for the same."""
+	return mb * 1024 * (3 if sanitizer() else 1)
+
+
 def configuration(sections):
 	"""{"kind name": {key: value, list of values, or None to leave it out}} as INI text."""
 	lines = []
