@@ -66,7 +66,7 @@ static void
 wheel_fire(struct wheel *w, struct timer *t, struct list *later, unsigned slot, uint64_t now_ms)
 {
 	list_remove(&t->link);
-	if (wheel_tick_of(t->due_ms) > w->tick) {	/* of a later turn */
+	if (wheel_tick_of(t->due_ms) >= w->tick) {	/* of a later turn */
 		list_add_tail(later, &t->link);
 		w->busy[slot / 64] |= (uint64_t)1 << (slot % 64);
 		return;
@@ -97,8 +97,8 @@ wheel_advance(struct wheel *w, uint64_t now_ms)
 
 	if (end >= w->tick && end - w->tick >= WHEEL_SLOTS)	/* slept over a whole turn: each slot once is enough */
 		w->tick = end - WHEEL_SLOTS + 1;
-	for (; w->tick <= end; w->tick++) {
-		unsigned slot = wheel_slot(w->tick);
+	while (w->tick <= end) {
+		unsigned slot = wheel_slot(w->tick++);	/* what is due at once goes into the next one */
 
 		if (w->busy[slot / 64] & (uint64_t)1 << (slot % 64))
 			wheel_run_slot(w, slot, now_ms);

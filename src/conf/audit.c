@@ -187,25 +187,38 @@ audit_route(struct audit *a, const struct section *s)
 		    "pool is given too; allowed: one of the two");
 }
 
+/* The i-th against those before it, whose addresses are known. */
 static void
-audit_gateway(struct audit *a, const struct section *s, const struct conf_gateway *first,
-    const struct conf_gateway *g)
+audit_gateway(struct audit *a, const struct section *s, const struct conf_pool *p,
+    const struct value_address *address, size_t i)
 {
-	struct value_address address, other;
-	bool is_address = value_host_port(slice_of(g->address), &address);
+	const struct conf_gateway *g = &p->gateway[i];
 
-	must(is_address);
-	for (const struct conf_gateway *o = first; o < g; o++) {
-		is_address = value_host_port(slice_of(o->address), &other);
-		must(is_address);
-		if (strcmp(o->name, g->name) == 0)
+	for (size_t j = 0; j < i; j++) {
+		const struct conf_gateway *other = &p->gateway[j];
+
+		if (strcmp(other->name, g->name) == 0)
 			WRONG(a, s, g->place, "gateway",
 			    "the name '%s' is taken by the gateway at %s; allowed: each name once", g->name,
-			    o->address);
-		if (value_address_eq(&address, &other))
+			    other->address);
+		if (value_address_eq(&address[j], &address[i]))
 			WRONG(a, s, g->place, "gateway",
-			    "'%s' is the address of %s already; allowed: each address once", g->address, o->name);
+			    "'%s' is the address of %s already; allowed: each address once", g->address, other->name);
 	}
+}
+
+static void
+audit_gateways(struct audit *a, const struct section *s, const struct conf_pool *p)
+{
+	struct value_address *address = mem_zalloc((p->gateways + 1) * sizeof *address);
+
+	for (size_t i = 0; i < p->gateways; i++) {
+		bool is_address = value_host_port(slice_of(p->gateway[i].address), &address[i]);
+
+		must(is_address);		/* only such are kept */
+		audit_gateway(a, s, p, address, i);
+	}
+	free(address);
 }
 
 /* RFC 6265bis, 4.1.3: browsers drop cookies that break what these names promise. */
@@ -247,8 +260,7 @@ audit_pool(struct audit *a, const struct section *s)
 
 	if (!is_given(s, "gateway"))
 		WRONG(a, s, s->place, "gateway", "is missing; allowed: NAME HOST:PORT, as gw1 10.0.0.11:8000");
-	for (size_t i = 0; i < p->gateways; i++)
-		audit_gateway(a, s, p->gateway, &p->gateway[i]);
+	audit_gateways(a, s, p);
 	audit_cookie(a, s, &p->cookie);
 }
 

@@ -55,7 +55,8 @@ extern const struct schema_section schema_sections[SCHEMA_KINDS];
 const struct schema_row *schema_begin(enum schema_kind kind);
 const struct schema_row *schema_end(enum schema_kind kind);
 #define SCHEMA_EACH(row, kind) \
-	for (const struct schema_row *row = schema_begin(kind); row != schema_end(kind); row++)
+	for (const struct schema_row *row = schema_begin(kind), *row##_end = schema_end(kind); row != row##_end; \
+	    row++)
 
 /* NULL where there is none. */
 const struct schema_row *schema_find(enum schema_kind kind, struct slice key);

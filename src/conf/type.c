@@ -792,11 +792,10 @@ read_gateway_option(struct type_reading *r, struct slice option, struct conf_gat
 	struct slice value = option, name = slice_cut(&value, '=');
 	uint64_t weight;
 
-	if (slice_eq(name, SLICE_LIT("max_sessions")) || slice_eq(option, SLICE_LIT("backup")) ||
-	    slice_eq(option, SLICE_LIT("weight=0")))
-		return type_fails(r, "has an option that " LATER, "weight=1 to weight=256");
-	if (!slice_eq(name, SLICE_LIT("weight")) || !slice_to_u64(value, 256, &weight) || weight == 0)
-		return type_fails(r, "has an option that is not known", "weight=1 to weight=256");
+	if (slice_eq(name, SLICE_LIT("max_sessions")) || slice_eq(option, SLICE_LIT("backup")))
+		return type_fails(r, "has an option that " LATER, "weight=0 to weight=256");
+	if (!slice_eq(name, SLICE_LIT("weight")) || !slice_to_u64(value, 256, &weight))
+		return type_fails(r, "has an option that is not known", "weight=0 to weight=256");
 	g->weight = (unsigned)weight;
 	return true;
 }

@@ -48,12 +48,13 @@ equal(__m128i b, char c)
 	return _mm_cmpeq_epi8(b, _mm_set1_epi8(c));
 }
 
-/* Which bytes are of the class; of a token's, only the letters, digits and hyphens that names are made of. */
+/* Which bytes are surely of the class: of text, all but the tab; of a token, the letters, digits and hyphens that names are
+ * made of. */
 static inline __m128i
 members(__m128i b, enum byte_class class)
 {
 	if (class == BYTE_TEXT)
-		return _mm_andnot_si128(equal(b, 0x7f), _mm_or_si128(range(b, ' ', '\xff'), equal(b, '\t')));
+		return _mm_andnot_si128(equal(b, 0x7f), _mm_cmpeq_epi8(_mm_max_epu8(b, _mm_set1_epi8(' ')), b));
 	if (class == BYTE_TARGET)
 		return _mm_andnot_si128(equal(b, '#'), range(b, 0x21, 0x7e));
 	return _mm_or_si128(_mm_or_si128(range(_mm_or_si128(b, _mm_set1_epi8(0x20)), 'a', 'z'), range(b, '0', '9')),
@@ -66,10 +67,10 @@ span_blocks(struct slice s, size_t from, enum byte_class class)
 {
 	while (s.n - from >= BLOCK) {
 		__m128i b = _mm_loadu_si128((const __m128i *)(s.p + from));
-		unsigned others = ~(unsigned)_mm_movemask_epi8(members(b, class)) & 0xffff;
+		unsigned sure = (unsigned)_mm_movemask_epi8(members(b, class));
 
-		if (others != 0)
-			return from + (unsigned)__builtin_ctz(others);
+		if (sure != 0xffff)
+			return from + (unsigned)__builtin_ctz(~sure);
 		from += BLOCK;
 	}
 	return from;

@@ -264,12 +264,9 @@ parse_line(struct h1 *p, struct slice line, struct head *head)
 	enum h1_result r;
 
 	if (p->started) {
-		struct field spare;	/* so that one too many is refused for what is wrong with it, if anything is */
-
-		r = parse_field(p, line, p->fields < HEAD_FIELDS ? &head->field[p->fields] : &spare);
-		if (r == H1_HEAD && p->fields++ == HEAD_FIELDS)
+		if (p->fields == HEAD_FIELDS)
 			return refuse(p, H1_TOO_LARGE, "too many fields");
-		return r;
+		return parse_field(p, line, &head->field[p->fields++]);
 	}
 	r = p->kind == H1_REQUEST ? parse_request_line(p, line, head) : parse_status_line(p, line, head);
 	p->started = r == H1_HEAD;

@@ -31,12 +31,13 @@ struct acceptor {
 	struct reap reap;
 };
 
-/* Level-triggered: what is not taken in one batch comes again. */
+/* Level-triggered: what is not taken in one batch comes again. The kernel may have no memory for it just now. */
 static void
 acceptor_wake(struct acceptor *a)
 {
-	must(loop_watch(a->loop, &a->watch, a->fd, EPOLLIN));
-	a->resting = false;
+	a->resting = !loop_watch(a->loop, &a->watch, a->fd, EPOLLIN);
+	if (a->resting)
+		loop_timer_by(a->loop, &a->rest, loop_now_ms(a->loop) + ACCEPT_REST_MS);
 }
 
 static void

@@ -475,7 +475,7 @@ stream_again(struct stream *s)
 bool
 stream_may_have_more(const struct stream *s)
 {
-	return s->readable || (s->ssl != NULL && SSL_has_pending(s->ssl));
+	return s->readable || s->ended || (s->ssl != NULL && SSL_has_pending(s->ssl));
 }
 
 bool

@@ -194,7 +194,10 @@ link_keep(struct link *k, unsigned most)
 	uint64_t now_ms;
 
 	ALIVE(k, LINK_MAGIC);
-	if (most == 0 || stream_has_failed(&k->stream) || k->stream.ended || k->stream.hup) {
+	/* What it said beyond its answer would be taken for the next one's; what it has not taken of a request would stand
+	 * before the next. */
+	if (most == 0 || stream_has_failed(&k->stream) || k->stream.ended || k->stream.hup || stream_is_blocked(&k->stream) ||
+	    (stream_may_have_more(&k->stream) && !stream_is_quiet(&k->stream))) {
 		link_close(k);
 		return;
 	}

@@ -22,7 +22,7 @@ static const struct {
 	unsigned next;
 } client_states[] = {
 	[CLIENT_GREETING] = { "sending a PROXY header", BIT(CLIENT_READING) | BIT(CLIENT_ENDING) },
-	[CLIENT_READING] = { "sending a request", BIT(CLIENT_SERVING) | BIT(CLIENT_ENDING) },
+	[CLIENT_READING] = { "sending a request", BIT(CLIENT_SERVING) | BIT(CLIENT_CLOSING) | BIT(CLIENT_ENDING) },
 	[CLIENT_SERVING] = { "being served",
 	    BIT(CLIENT_READING) | BIT(CLIENT_TUNNEL) | BIT(CLIENT_CLOSING) | BIT(CLIENT_ENDING) },
 	[CLIENT_TUNNEL] = { "in a session", BIT(CLIENT_ENDING) },
@@ -91,6 +91,14 @@ client_say_end(struct client *c, enum end_reason why, const char *what)
 	client_end(c, why);
 }
 
+/* It has not taken the last answer yet. Its next request waits until then: of a pipeline whose answers nobody reads, all would
+ * have to be kept. */
+static bool
+client_is_held(const struct client *c)
+{
+	return stream_is_blocked(&c->stream) && !stream_has_failed(&c->stream);
+}
+
 /* ---- closing, with all that was said still arriving ---- */
 
 static void
@@ -99,13 +107,17 @@ client_closing(struct client *c)
 	struct slice got;
 	enum stream_result r = STREAM_OK;
 
-	if (stream_is_blocked(&c->stream) && !stream_has_failed(&c->stream))
+	if (client_is_held(c))
 		return;
 	if (!c->linger) {
 		client_end(c, c->why);
 		return;
 	}
-	stream_shut(&c->stream);
+	if (!c->stream.shut_wanted) {
+		stream_shut(&c->stream);
+		c->since_ms = loop_now_ms(client_proxy(c)->loop);
+		client_timer_by(c, c->since_ms + CLIENT_LINGER_MS);
+	}
 	for (unsigned budget = CLIENT_REQUESTS; budget != 0 && r == STREAM_OK; budget--)
 		r = stream_read(&c->stream, NULL, LOOP_SCRATCH, &got);
 	if (r == STREAM_OK)
@@ -147,6 +159,8 @@ client_reading_due(const struct client *c)
 {
 	const struct conf_listener *l = c->door->listener->conf;
 
+	if (client_is_held(c))
+		return c->since_ms + l->body_timeout_ms;
 	if (c->requests == 0)
 		return c->since_ms + l->header_timeout_ms;
 	if (c->exchange == NULL)
@@ -219,11 +233,21 @@ client_read(struct client *c)
 {
 	unsigned budget = CLIENT_REQUESTS;
 
-	while (c->state == CLIENT_READING && budget-- != 0)
+	while (c->state == CLIENT_READING && !client_is_held(c) && budget-- != 0)
 		if (!client_read_one(c))
 			return;
-	if (c->state == CLIENT_READING)
+	if (c->state == CLIENT_READING && !client_is_held(c))
 		stream_again(&c->stream);
+}
+
+/* The last answer is all with the kernel: from now on it is the client who lets us wait. */
+static void
+client_drained(struct client *c)
+{
+	c->since_ms = loop_now_ms(client_proxy(c)->loop);
+	if (c->exchange != NULL)
+		c->exchange->begun_ms = c->since_ms;
+	client_read(c);
 }
 
 void
@@ -330,7 +354,9 @@ on_client_ready(struct stream *s, unsigned what)
 		client_greet(c);
 		break;
 	case CLIENT_READING:
-		if (what & STREAM_CAN_READ)
+		if (what & STREAM_DRAINED)
+			client_drained(c);
+		else if (what & STREAM_CAN_READ)
 			client_read(c);
 		break;
 	case CLIENT_SERVING:
@@ -350,6 +376,10 @@ client_reading_timeout(struct client *c)
 {
 	enum end_reason why = c->requests == 0 || c->exchange != NULL ? END_HEADER_TIMEOUT : END_CLIENT_IDLE;
 
+	if (client_is_held(c)) {
+		client_end(c, END_CLIENT_STALLED);
+		return;
+	}
 	if (c->exchange == NULL || c->exchange->in_n == 0) {
 		/* Not a byte of a request: an answer could be taken for one to the next. */
 		if (why == END_CLIENT_IDLE)
@@ -400,7 +430,11 @@ void
 client_stop(struct client *c)
 {
 	ALIVE(c, CLIENT_MAGIC);
-	if (c->state == CLIENT_GREETING || (c->state == CLIENT_READING && (c->exchange == NULL || c->exchange->in_n == 0)))
+	if (c->state != CLIENT_GREETING && (c->state != CLIENT_READING || (c->exchange != NULL && c->exchange->in_n != 0)))
+		return;
+	if (client_is_held(c))
+		client_close_soon(c, END_STOPPING, true);
+	else
 		client_end(c, END_STOPPING);
 }
 

@@ -16,6 +16,8 @@
 
 /* A gateway's head: what servers send is small; this is nginx's and HAProxy's order of magnitude. */
 #define RESPONSE_HEAD_MAX 65536
+/* Reads in a row for it before others have their turn. */
+#define RESPONSE_READS 16
 /* Said where trying again helps: about as long as a check needs to see a gateway come back. */
 #define RETRY_AFTER_S 5
 /* What a trusted proxy may call a request. */
@@ -177,7 +179,8 @@ exchange_finish(struct exchange *x)
 {
 	struct slice rest = x->rest;
 	struct client *c = x->client;
-	bool keep = x->keep_client && x->up.done, linger = !x->up.done || rest.n != 0;
+	bool stopping = x->proxy->stopping;	/* which may have begun after the client was told that it may go on */
+	bool keep = x->keep_client && x->up.done && !stopping, linger = !x->up.done || rest.n != 0 || stopping;
 
 	exchange_over(x, END_DONE);
 	client_served(c, END_DONE, keep, linger, rest);
@@ -513,11 +516,19 @@ exchange_idle_link(struct exchange *x)
 	return NULL;
 }
 
+/* It was never asked: we had no descriptor or memory for it. */
+static bool
+is_our_own_want(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 /* Nothing of the request has reached a gateway: the next one is tried, at no cost to the client. */
 static void
 exchange_connect_failed(struct exchange *x, enum end_reason why)
 {
 	struct gateway *g = x->choice.gateway;
+	bool blameless = x->link == NULL && is_our_own_want(errno);
 	char detail[128];
 
 	log_info("pool %s: gateway %s: connect failed: %s (request %.*s)", x->service->conf->name, g->name,
@@ -525,7 +536,7 @@ exchange_connect_failed(struct exchange *x, enum end_reason why)
 	    : x->link != NULL          ? stream_why(&x->link->stream, detail, sizeof detail)
 	                               : strerror(errno),
 	    SLICE_FMT(x->request_id));
-	if (gateway_connect_failed(g))
+	if (!blameless && gateway_connect_failed(g))
 		x->proxy->on_failed_connects(x->proxy->arg);
 	if (x->retries == x->service->conf->retries || x->tried.n == COUNT(x->tried.gateway)) {
 		exchange_fail(x, why);
@@ -561,6 +572,7 @@ exchange_flowed_up(struct exchange *x, enum flow_result r)
 	switch (r) {
 	case FLOW_WAIT:
 	case FLOW_DONE:
+		exchange_next_timer(x);		/* who is waited for may be another now */
 		break;
 	case FLOW_BAD:
 		exchange_fail(x, END_BAD_BODY);
@@ -614,6 +626,19 @@ exchange_pump_up(struct exchange *x)
 	exchange_flowed_up(x, r);
 }
 
+/* What was fed is still in x->rest, to be fed to another: to an answer of ours, too, the body is one that has not been read. */
+static void
+exchange_send_failed(struct exchange *x, bool sent)
+{
+	exchange_init_up(x);
+	if (exchange_reconnect(x, !sent))
+		return;
+	if (sent)
+		exchange_fail(x, END_GATEWAY_RESET);
+	else
+		exchange_connect_failed(x, END_GATEWAY_CONNECT);
+}
+
 /* The request goes out: its head, and in the same write what has come of its body. */
 static void
 exchange_send(struct exchange *x)
@@ -628,12 +653,10 @@ exchange_send(struct exchange *x)
 	}
 	exchange_init_up(x);
 	r = flow_feed(&x->up, &in, &b);
-	if (r == FLOW_SINK_FAILED && !exchange_reconnect(x, true)) {
-		exchange_connect_failed(x, END_GATEWAY_CONNECT);
+	if (r == FLOW_SINK_FAILED) {
+		exchange_send_failed(x, x->up.sent);
 		return;
 	}
-	if (r == FLOW_SINK_FAILED)
-		return;
 	gateway_connect_ok(x->choice.gateway);
 	x->rest = in;
 	x->connected_us = clock_exact_us();
@@ -644,8 +667,6 @@ exchange_send(struct exchange *x)
 	exchange_flowed_up(x, r);
 	if (r == FLOW_WAIT)
 		exchange_pump_up(x);	/* what came meanwhile: the edge is past */
-	if (x->state == EXCHANGE_WAITING)
-		exchange_next_timer(x);
 }
 
 static void
@@ -740,10 +761,11 @@ exchange_respond(struct exchange *x, const struct head *h, struct slice rest)
 	x->status = h->status;
 	x->head_out_bytes = b.n;
 	x->responded_us = clock_exact_us();
-	x->state = EXCHANGE_RESPONDING;
 	x->moved_ms = loop_now_ms(x->proxy->loop);
 	flow_init(&x->down, &x->link->stream, &x->client->stream, h->framing, h->content_length, out, x->trailer_down);
 	r = flow_feed(&x->down, &rest, &b);
+	if (r != FLOW_BAD || x->down.sent)
+		x->state = EXCHANGE_RESPONDING;		/* else it can still be refused */
 	if (r == FLOW_WAIT)
 		exchange_pump_down(x);
 	else
@@ -849,14 +871,19 @@ exchange_parse_response(struct exchange *x, struct slice bytes)
 	}
 }
 
+/* Interim responses are passed on as long as the client takes them, and not without end in one turn. */
 static void
 exchange_read_response(struct exchange *x)
 {
-	while (x->state == EXCHANGE_WAITING) {
+	for (unsigned budget = RESPONSE_READS; x->state == EXCHANGE_WAITING && !stream_is_blocked(&x->client->stream); budget--) {
 		struct stream *s = &x->link->stream;
 		struct slice got;
 		enum stream_result r;
 
+		if (budget == 0) {
+			stream_again(s);
+			return;
+		}
 		if (x->response_n != 0)
 			r = stream_read(s, x->response_in + x->response_n, RESPONSE_HEAD_MAX + 1 - x->response_n, &got);
 		else
@@ -887,7 +914,8 @@ exchange_gateway_ready(struct stream *s, unsigned what)
 			exchange_send(x);
 		else if (stream_has_failed(s))
 			exchange_connect_failed(x, END_GATEWAY_CONNECT);
-		return;
+		if (x->state != EXCHANGE_WAITING || s != &x->link->stream)
+			return;
 	}
 	if (what & STREAM_DRAINED)
 		exchange_pump_up(x);
@@ -911,6 +939,8 @@ exchange_client_ready(struct exchange *x, unsigned what)
 	}
 	if (what & STREAM_DRAINED && x->state == EXCHANGE_RESPONDING)
 		exchange_pump_down(x);
+	else if (what & STREAM_DRAINED && x->state == EXCHANGE_WAITING)
+		exchange_read_response(x);	/* its client was held up by what came before */
 }
 
 /* ---- time ---- */

@@ -16,6 +16,19 @@ flow_init(struct flow *f, struct stream *from, struct stream *to, enum head_fram
 	f->done = body_is_done(&f->reader);
 }
 
+/* What does not fit behind the bytes before it makes these leave on their own. */
+static bool
+flow_make_room(struct flow *f, struct buf *b, size_t n)
+{
+	if (n <= b->room - b->n)
+		return true;
+	if (stream_write_more(f->to, buf_slice(b)) != STREAM_OK)
+		return false;
+	f->sent = true;
+	b->n = 0;
+	return true;
+}
+
 static void
 flow_add_chunk(struct buf *b, struct slice data)
 {
@@ -32,31 +45,35 @@ flow_put(struct flow *f, struct slice data, struct buf *b)
 {
 	f->bytes += data.n;
 	if (f->out == FRAMING_CHUNKED) {
+		if (!flow_make_room(f, b, data.n + BODY_CHUNK_HEAD + 2))
+			return false;
 		flow_add_chunk(b, data);
-		must(!b->full);		/* LOOP_SCRATCH_OUT holds a whole read, however finely chunked */
 		return true;
 	}
 	if (data.n <= FLOW_COPY && data.n <= b->room - b->n) {
 		buf_add(b, data);
 		return true;
 	}
-	if (stream_write_more(f->to, buf_slice(b)) != STREAM_OK)
+	if (!flow_make_room(f, b, b->room) || stream_write(f->to, data) != STREAM_OK)
 		return false;
-	b->n = 0;
-	return stream_write(f->to, data) == STREAM_OK;
+	f->sent = true;
+	return true;
 }
 
-static void
+/* False: the sink failed. */
+static bool
 flow_finish(struct flow *f, struct buf *b)
 {
 	f->done = true;
 	if (f->out != FRAMING_CHUNKED)
-		return;
+		return true;
+	if (!flow_make_room(f, b, BODY_TRAILER_MAX + sizeof "0\r\n\r\n"))
+		return false;
 	buf_lit(b, "0\r\n");
 	if (f->trailers && f->reader.framing == FRAMING_CHUNKED)
 		buf_add(b, body_trailers(&f->reader));
 	buf_lit(b, "\r\n");
-	must(!b->full);
+	return true;
 }
 
 enum flow_result
@@ -68,13 +85,12 @@ flow_feed(struct flow *f, struct slice *in, struct buf *before)
 	while (!f->done && (r = body_read(&f->reader, in, &data)) == BODY_DATA)
 		if (!flow_put(f, data, before))
 			return FLOW_SINK_FAILED;
-	if (r == BODY_DONE)
-		flow_finish(f, before);
-	if (r != BODY_BAD && stream_write(f->to, buf_slice(before)) != STREAM_OK)
-		return FLOW_SINK_FAILED;
-	before->n = 0;
 	if (r == BODY_BAD)
 		return FLOW_BAD;
+	if ((r == BODY_DONE && !flow_finish(f, before)) || stream_write(f->to, buf_slice(before)) != STREAM_OK)
+		return FLOW_SINK_FAILED;
+	f->sent = true;
+	before->n = 0;
 	return f->done ? FLOW_DONE : FLOW_WAIT;
 }
 
@@ -85,8 +101,7 @@ flow_ended(struct flow *f)
 
 	if (!body_is_complete_at_end(&f->reader))
 		return FLOW_CUT;
-	flow_finish(f, &b);
-	return stream_write(f->to, buf_slice(&b)) == STREAM_OK ? FLOW_DONE : FLOW_SINK_FAILED;
+	return flow_finish(f, &b) && stream_write(f->to, buf_slice(&b)) == STREAM_OK ? FLOW_DONE : FLOW_SINK_FAILED;
 }
 
 enum flow_result

@@ -26,6 +26,7 @@ struct flow {
 	struct body_reader reader;
 	enum head_framing out;		/* FRAMING_CHUNKED, or anything else: bytes as they are */
 	uint64_t bytes;			/* of the body so far, without framing */
+	bool sent;			/* the sink's stream has taken bytes of ours, at least the head's */
 	bool done;
 	bool trailers;			/* the receiver wants them */
 };

@@ -51,6 +51,13 @@ tunnel_note_close(struct tunnel *t, enum tunnel_side from)
 	tunnel_because(t, from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_CLOSED);
 }
 
+/* Nothing more can or need be sent to this side. */
+static bool
+tunnel_is_flushed(const struct tunnel_end *e)
+{
+	return !stream_is_blocked(e->stream) || stream_has_failed(e->stream);
+}
+
 /* This side breaks off: nothing of it can be read, nothing written to it. The other still gets what is on its way. */
 static void
 tunnel_broke(struct tunnel *t, enum tunnel_side side)
@@ -59,7 +66,7 @@ tunnel_broke(struct tunnel *t, enum tunnel_side side)
 
 	tunnel_because(t, side == TUNNEL_CLIENT ? END_CLIENT_RESET : END_GATEWAY_RESET);
 	t->end[side].ended = t->end[side].deaf = true;
-	if (to->ended || to->deaf || stream_has_failed(to->stream)) {
+	if (stream_has_failed(to->stream) || (to->ended && tunnel_is_flushed(to))) {
 		tunnel_over(t);
 		return;
 	}
@@ -101,7 +108,7 @@ tunnel_pass_last(struct tunnel *t, enum tunnel_side from, struct slice got)
 	tunnel_write(t, to, slice_head(got, n));
 	if (!t->end[to].deaf && frame_is_between(&t->end[from].sent))
 		tunnel_put_close(t, to);
-	else if (t->end[from].sent.close_code != 0)
+	else if (frame_is_closed(&t->end[from].sent))
 		t->end[to].deaf = true;		/* that frame was a close */
 	frame_follow(&t->end[from].sent, slice_skip(got, n));
 }
@@ -131,10 +138,12 @@ tunnel_is_finished(const struct tunnel *t)
 {
 	const struct tunnel_end *c = &t->end[TUNNEL_CLIENT], *g = &t->end[TUNNEL_GATEWAY];
 
+	if (!tunnel_is_flushed(c) || !tunnel_is_flushed(g))
+		return false;
 	if (c->ended && g->ended)
-		return !stream_is_blocked(c->stream) && !stream_is_blocked(g->stream);
+		return true;
 	return t->end_by_ms != 0 && c->deaf && g->deaf && (c->ended || c->sent.close_code != 0) &&
-	    (g->ended || g->sent.close_code != 0) && !stream_is_blocked(c->stream) && !stream_is_blocked(g->stream);
+	    (g->ended || g->sent.close_code != 0);
 }
 
 /* A half-close is no error: it is passed on, and the end is when both have come. */
@@ -154,15 +163,24 @@ tunnel_half_closed(struct tunnel *t, enum tunnel_side from)
 		tunnel_leave_by(t);
 }
 
+/* Must this side wait until the other has taken what it was sent? Not when nothing more goes there. */
+static bool
+tunnel_is_held(const struct tunnel *t, enum tunnel_side from)
+{
+	const struct tunnel_end *to = &t->end[other(from)];
+
+	return stream_is_blocked(to->stream) && !to->deaf;
+}
+
 /* `from` is readable, or the other side has drained. */
 static void
 tunnel_pump(struct tunnel *t, enum tunnel_side from)
 {
-	struct stream *s = t->end[from].stream, *sink = t->end[other(from)].stream;
+	struct stream *s = t->end[from].stream;
 	enum stream_result r = STREAM_OK;
 	struct slice got;
 
-	for (unsigned budget = TUNNEL_READS; !t->over && !t->end[from].ended && !stream_is_blocked(sink); budget--) {
+	for (unsigned budget = TUNNEL_READS; !t->over && !t->end[from].ended && !tunnel_is_held(t, from); budget--) {
 		if (budget == 0) {
 			stream_again(s);	/* others first, then on */
 			break;
@@ -185,9 +203,9 @@ tunnel_ready(struct tunnel *t, enum tunnel_side side, unsigned what)
 	if (t->over)
 		return;
 	if (what & STREAM_CAN_READ) {
-		/* Back-pressure keeps us from reading; a side that broke off must be noticed all the same. */
+		/* Nobody reads from a side that is held or has ended; that it broke off must be noticed all the same. */
 		if (stream_has_failed(t->end[side].stream) ||
-		    (stream_is_blocked(t->end[other(side)].stream) && stream_is_reset(t->end[side].stream)))
+		    ((tunnel_is_held(t, side) || t->end[side].ended) && stream_is_reset(t->end[side].stream)))
 			tunnel_broke(t, side);
 		else
 			tunnel_pump(t, side);
@@ -282,6 +300,8 @@ tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct str
 		tunnel_pass(t, TUNNEL_GATEWAY, from_gateway);
 	if (from_client.n != 0 && !t->over)
 		tunnel_pass(t, TUNNEL_CLIENT, from_client);
+	if (t->over)
+		return;
 	/* What came while nobody read: the edges are past. */
 	stream_again(client);
 	stream_again(gateway);
@@ -299,7 +319,7 @@ tunnel_close(struct tunnel *t, enum end_reason why)
 	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
 		const struct frame_follower *sent = &t->end[other(to)].sent;
 
-		if (t->end[to].deaf || sent->close_code != 0)
+		if (t->end[to].deaf || frame_is_closed(sent))
 			t->end[to].deaf = true;		/* it got its close frame from the other side */
 		else if (frame_is_between(sent))
 			tunnel_put_close(t, to);

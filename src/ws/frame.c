@@ -168,7 +168,7 @@ take_payload(struct frame_follower *f, const uint8_t *p, size_t n)
 static inline bool
 is_over(const struct frame_follower *f)
 {
-	return f->lost || (f->close_code != 0 && !f->in_payload);
+	return f->lost || frame_is_closed(f);
 }
 
 /* One header or payload, or what is there of it; n is not 0. */
@@ -180,13 +180,36 @@ take(struct frame_follower *f, const uint8_t *p, size_t n)
 	return f->in_payload ? take_payload(f, p, n) : take_header(f, p, n);
 }
 
+/* Data frames that are small and there as a whole, which most streams are made of, from between frames on; returns how many
+ * bytes they take. */
+static size_t
+take_small_frames(struct frame_follower *f, const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+
+	while (n - at >= 2 && !is_control(p[at]) && (p[at + 1] & FRAME_LENGTH) <= FRAME_CONTROL_PAYLOAD) {
+		size_t whole = header_bytes(p + at) + (p[at + 1] & FRAME_LENGTH);
+
+		if (whole > n - at)
+			break;
+		f->messages += (p[at] & FRAME_FIN) != 0;
+		at += whole;
+	}
+	return at;
+}
+
 void
 frame_follow(struct frame_follower *f, struct slice bytes)
 {
 	const uint8_t *p = (const uint8_t *)bytes.p;
+	size_t at = 0;
 
-	for (size_t at = 0; at < bytes.n;)
-		at += take(f, p + at, bytes.n - at);
+	while (at < bytes.n) {
+		if (frame_is_between(f))
+			at += take_small_frames(f, p + at, bytes.n - at);
+		if (at < bytes.n)
+			at += take(f, p + at, bytes.n - at);
+	}
 }
 
 size_t

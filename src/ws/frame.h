@@ -24,8 +24,8 @@ struct frame_follower {
 	uint16_t close_code;	/* 0: no close frame yet */
 	uint8_t head[14];	/* a header that came in pieces; in a close frame's payload its mask and code */
 	uint8_t have;		/* bytes in head, of the header or of the code */
-	uint8_t opcode;		/* of the present or last frame */
-	bool fin;
+	uint8_t opcode;		/* of the present frame, with in_payload */
+	bool fin;		/* likewise */
 	bool in_payload;
 	bool lost;		/* the framing was broken */
 };
@@ -38,6 +38,12 @@ void frame_follow(struct frame_follower *f, struct slice bytes);
 size_t frame_follow_to_boundary(struct frame_follower *f, struct slice bytes);
 /* A control frame may be put in here: between frames, not after a close, not lost. Nothing is followed after a close. */
 bool frame_is_between(const struct frame_follower *f);
+/* A close frame has passed, to its last byte. */
+static inline bool
+frame_is_closed(const struct frame_follower *f)
+{
+	return f->close_code != 0 && !f->in_payload;
+}
 /* Payload bytes that are known to come next, so that they may be moved unseen; and says that n of them were. */
 uint64_t frame_run(const struct frame_follower *f);
 void frame_skip(struct frame_follower *f, uint64_t n);

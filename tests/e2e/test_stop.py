@@ -121,6 +121,9 @@ def test_never_inside_a_frame(lab, direction):
 	rest.set()
 	until(lambda: len(got) == 2, "the rest and the close frame")
 	assert (got[0], got[1]) == (b"x" * n, 1001)
+	c.close()
+	other.close()
+	assert daemon.wait_exit(10) == 0
 
 
 def test_a_frame_that_never_ends_is_not_closed_into(lab):
@@ -213,3 +216,4 @@ def test_a_client_that_comes_while_stopping_is_not_served_by_a_dead_pool(lab):
 	assert c.response().get("connection") == "close"
 	assert c.is_ended()
 	assert b"/second" not in gateway.received()
+	assert daemon.wait_exit(10) == 0

@@ -106,7 +106,7 @@ def test_sessions_over_tls_with_the_python_library(lab):
 	context = lab.authority.context()
 
 	async def visit(source, cookie=None):
-		async with websockets.connect(f"wss://127.0.0.1:{daemon.port}/", ssl=context, local_addr=(source, 0), max_size=None,
+		async with websockets.connect(f"wss://127.0.0.1:{daemon.port}/", ssl=context, local_addr=(source, 0), max_size=None, compression=None,
 				extra_headers={"Cookie": cookie} if cookie else {}) as c:
 			name = await c.recv()
 			for size in (0, 1, 16384, 16385, 1000000):

@@ -118,12 +118,14 @@ main(void)
 	ssize_t got;
 
 	while ((got = getline(&line, &room, stdin)) > 0) {
+		const char *end;
 		size_t n = 0;
 
 		for (ssize_t i = 0; i + 1 < got; i += 2)
 			line[n++] = (char)(byte_hex(line[i]) << 4 | byte_hex(line[i + 1]));
 		printf("{\"requests\": [");
-		printf("], \"end\": \"%s\"}\n", put_requests(slice_make(line, n)));
+		end = put_requests(slice_make(line, n));
+		printf("], \"end\": \"%s\"}\n", end);
 	}
 	free(line);
 	return 0;

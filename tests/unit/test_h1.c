@@ -709,6 +709,8 @@ test_field_count(void **state)
 	assert_int_equal(parse_all_ways(H1_REQUEST, request_with(text, sizeof text, HEAD_FIELDS + 1, "A: c"), MAX_BYTES).result,
 	    H1_TOO_LARGE);
 	assert_int_equal(parse_all_ways(H1_REQUEST, request_with(text, sizeof text, HEAD_FIELDS + 1, "A : c"), MAX_BYTES).result,
+	    H1_TOO_LARGE);
+	assert_int_equal(parse_all_ways(H1_REQUEST, request_with(text, sizeof text, HEAD_FIELDS + 1, "A\n"), MAX_BYTES).result,
 	    H1_BAD);
 }
 

@@ -125,6 +125,7 @@ class WsClient(Speaker, Client):
 		f = self.read_frame()
 		assert f.code == code
 		assert self.is_ended()
+		self.close()
 
 
 class WsSide(Speaker, GatewaySide):
