@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chunked coding is read by a machine that takes one byte at a time, but for the data, which is taken in runs: so it
- * can't matter how the bytes were cut. It is strict where parsers are known to differ: CRLF alone ends a line, no white
- * space stands around sizes and extensions (which RFC 9112, 7.1.1, has receivers tolerate and senders never send).
+ * The chunked coding is read by a machine that takes one byte at a time, but for the data, which is taken in runs: so
+ * it can't matter how the bytes were cut. It is strict where parsers are known to differ: CRLF alone ends a line, no
+ * white space stands around sizes and extensions (which RFC 9112, 7.1.1, has receivers tolerate and senders never
+ * send).
  */
 #include "http/body.h"
 
@@ -277,8 +278,8 @@ body_skip(struct body_reader *r, uint64_t n)
 		r->state = BODY_CHUNK_CR;
 }
 
-/* RFC 9110, 6.5.1: what must be known before the content, or for which a recipient may not be prepared so late. Beside the
- * names, all of Sec-WebSocket-*, X-Forwarded-* and If-*. */
+/* RFC 9110, 6.5.1: what must be known before the content, or for which a recipient may not be prepared so late.
+ * Beside the names, all of Sec-WebSocket-*, X-Forwarded-* and If-*. */
 static bool
 is_forbidden_in_trailers(struct slice name)
 {
@@ -287,8 +288,8 @@ is_forbidden_in_trailers(struct slice name)
 		SLICE_LIT("content-encoding"), SLICE_LIT("content-length"), SLICE_LIT("content-range"),
 		SLICE_LIT("content-type"), SLICE_LIT("cookie"), SLICE_LIT("date"), SLICE_LIT("expect"),
 		SLICE_LIT("expires"), SLICE_LIT("forwarded"), SLICE_LIT("host"), SLICE_LIT("keep-alive"),
-		SLICE_LIT("location"), SLICE_LIT("max-forwards"), SLICE_LIT("pragma"), SLICE_LIT("proxy-authenticate"),
-		SLICE_LIT("proxy-authorization"), SLICE_LIT("proxy-connection"), SLICE_LIT("range"),
+		SLICE_LIT("location"), SLICE_LIT("max-forwards"), SLICE_LIT("pragma"),
+		SLICE_LIT("proxy-authenticate"), SLICE_LIT("proxy-authorization"), SLICE_LIT("proxy-connection"), SLICE_LIT("range"),
 		SLICE_LIT("retry-after"), SLICE_LIT("set-cookie"), SLICE_LIT("te"), SLICE_LIT("trailer"),
 		SLICE_LIT("transfer-encoding"), SLICE_LIT("upgrade"), SLICE_LIT("vary"), SLICE_LIT("warning"),
 		SLICE_LIT("www-authenticate"), SLICE_LIT("x-real-ip"), SLICE_LIT("x-request-id"),

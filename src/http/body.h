@@ -38,11 +38,11 @@ enum body_result body_read(struct body_reader *r, struct slice *in, struct slice
 /* The connection ended: true when the body is thereby complete (FRAMING_CLOSE), or was already. */
 bool body_is_complete_at_end(const struct body_reader *r);
 bool body_is_done(const struct body_reader *r);
-/* After BODY_DONE: the trailer section as it goes on, each line with CRLF, without the fields that must not stand in one
- * (RFC 9110, 6.5.1: framing, routing, authentication, hop-by-hop). Rewrites trailer[] in place. */
+/* After BODY_DONE: the trailer section as it goes on, each line with CRLF, without the fields that must not stand
+ * in one (RFC 9110, 6.5.1: framing, routing, authentication, hop-by-hop). Rewrites trailer[] in place. */
 struct slice body_trailers(struct body_reader *r);
-/* How many bytes from here on are plain body, so that they may be moved unseen: 0 unless in a known run, UINT64_MAX with
- * FRAMING_CLOSE; and says that n of them were. */
+/* How many bytes from here on are plain body, so that they may be moved unseen: 0 unless in a known run,
+ * UINT64_MAX with FRAMING_CLOSE; and says that n of them were. */
 uint64_t body_run(const struct body_reader *r);
 void body_skip(struct body_reader *r, uint64_t n);
 

@@ -14,8 +14,8 @@
 	(IS_ALNUM(c) || (c) == '!' || IN(c, '#', '\'') || (c) == '*' || (c) == '+' || (c) == '-' || (c) == '.' || \
 	    IN(c, '^', '`') || (c) == '|' || (c) == '~')
 #define IS_TEXT(c) (IS_PRINTABLE(c) || (c) == ' ' || (c) == '\t' || (c) >= 0x80)
-/* A comma would make two hosts of one where a list is expected (X-Forwarded-Host), and a percent-encoded name can be read as
- * two different ones. */
+/* A comma would make two hosts of one where a list is expected (X-Forwarded-Host), and a percent-encoded name can
+ * be read as two different ones. */
 #define IS_HOST(c) \
 	(IS_ALNUM(c) || (c) == '-' || (c) == '.' || (c) == '_' || (c) == '~' || (c) == '!' || (c) == '$' || \
 	    IN(c, '&', '+') || (c) == ';' || (c) == '=')
@@ -24,8 +24,8 @@
 
 #define CLASSES(c) \
 	((IS_TOKEN(c) ? BYTE_TOKEN : 0) | (IS_TEXT(c) ? BYTE_TEXT : 0) | \
-	    (IS_PRINTABLE(c) && (c) != '#' ? BYTE_TARGET : 0) | (IS_HOST(c) ? BYTE_HOST : 0) | (IS_COOKIE(c) ? BYTE_COOKIE : 0) | (IS_BASE64(c) ? BYTE_BASE64 : 0) | \
-	    (IS_DIGIT(c) ? BYTE_DIGIT : 0))
+	    (IS_PRINTABLE(c) && (c) != '#' ? BYTE_TARGET : 0) | (IS_HOST(c) ? BYTE_HOST : 0) | \
+	    (IS_COOKIE(c) ? BYTE_COOKIE : 0) | (IS_BASE64(c) ? BYTE_BASE64 : 0) | (IS_DIGIT(c) ? BYTE_DIGIT : 0))
 #define FOUR(c) CLASSES(c), CLASSES((c) + 1), CLASSES((c) + 2), CLASSES((c) + 3)
 #define SIXTEEN(c) FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
 #define QUARTER(c) SIXTEEN(c), SIXTEEN((c) + 16), SIXTEEN((c) + 32), SIXTEEN((c) + 48)
@@ -48,8 +48,8 @@ equal(__m128i b, char c)
 	return _mm_cmpeq_epi8(b, _mm_set1_epi8(c));
 }
 
-/* Which bytes are surely of the class: of text, all but the tab; of a token, the letters, digits and hyphens that names are
- * made of. */
+/* Which bytes are surely of the class: of text, all but the tab; of a token, the letters, digits and hyphens that
+ * names are made of. */
 static inline __m128i
 members(__m128i b, enum byte_class class)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One walk over the lines, from wherever the last call got to: a line is searched for its end, then taken apart into the
- * head. When bytes came in pieces the caller may have moved them, so the finished head is walked once more. Then its fields
- * are read for their meaning. Each offence is found at a certain byte, by the same rules however much follows: that makes
- * the answer independent of how the bytes were cut.
+ * One walk over the lines, from wherever the last call got to: a line is searched for its end, then taken apart into
+ * the head. When bytes came in pieces the caller may have moved them, so the finished head is walked once more. Then
+ * its fields are read for their meaning. Each offence is found at a certain byte, by the same rules however much
+ * follows: that makes the answer independent of how the bytes were cut.
  */
 #include "http/h1.h"
 
@@ -88,8 +88,8 @@ is_ipv6(struct slice s)
 	return strlen(text) == s.n && inet_pton(AF_INET6, text, &address) == 1;
 }
 
-/* uri-host [ ":" port ] (RFC 9110, 7.2), not empty and without user information (4.2.4). Of the forms in brackets, only IPv6
- * addresses exist. */
+/* uri-host [ ":" port ] (RFC 9110, 7.2), not empty and without user information (4.2.4). Of the forms in brackets,
+ * only IPv6 addresses exist. */
 static bool
 is_authority(struct slice s)
 {
@@ -117,8 +117,8 @@ set_origin(struct head *head, struct slice target)
 		head->query = slice_skip(target, at + 1);
 }
 
-/* Without a path the target is "/", or "*" for OPTIONS (RFC 9112, 3.2.1 and 3.2.4). A query right behind the authority would
- * need a "/" put before it, so it is refused. */
+/* Without a path the target is "/", or "*" for OPTIONS (RFC 9112, 3.2.1 and 3.2.4). A query right behind the
+ * authority would need a "/" put before it, so it is refused. */
 static enum h1_result
 parse_absolute(struct h1 *p, struct slice rest, struct head *head)
 {
@@ -476,8 +476,8 @@ read_host(struct head *head, const struct meaning *m)
 	return NULL;
 }
 
-/* RFC 9112, 6.3: which responses have no body, whatever their fields say, and which may not say so (RFC 9110, 8.6; a zero is
- * forgiven and goes no further). */
+/* RFC 9112, 6.3: which responses have no body, whatever their fields say, and which may not say so (RFC 9110, 8.6;
+ * a zero is forgiven and goes no further). */
 static const char *
 read_response_framing(const struct h1 *p, struct head *head, const struct meaning *m)
 {

@@ -4,8 +4,8 @@
 
 #include "http/byte.h"
 
-/* The length and the first letter together tell these names apart; should a new one break that, the switch below says so
- * with a duplicate case. In lower case. */
+/* The length and the first letter together tell these names apart; should a new one break that, the switch below
+ * says so with a duplicate case. In lower case. */
 #define KNOWN_FIELDS(X) \
 	X(CACHE_CONTROL, 'c', "cache-control") \
 	X(CONNECTION, 'c', "connection") \
@@ -54,8 +54,8 @@ folded(const char *p)
 	return w | 0x0101010101010101U * FOLD;
 }
 
-/* Whether a token is this lower-case name of the same length. Folding is exact on letters, and makes a "-" of nothing else
- * that a token may hold. */
+/* Whether a token is this lower-case name of the same length. Folding is exact on letters, and makes a "-" of
+ * nothing else that a token may hold. */
 static inline bool
 is_name(const char *token, const char *name, size_t n)
 {

@@ -49,8 +49,9 @@ struct field {
 	struct slice name;	/* as it was written */
 	struct slice value;	/* without white space at its ends */
 	enum field_id id;
-	/* Hop-by-hop: by its nature, or because Connection names it (RFC 9110, 7.6.1). What frames and routes a message can't be
-	 * named away: Host, Content-Length, and what a proxy says for itself (Forwarded, X-Forwarded-*, X-Request-Id). */
+	/* Hop-by-hop: by its nature, or because Connection names it (RFC 9110, 7.6.1). What frames and routes a
+	 * message can't be named away: Host, Content-Length, and what a proxy says for itself (Forwarded,
+	 * X-Forwarded-*, X-Request-Id). */
 	bool hop;
 };
 
@@ -70,7 +71,8 @@ struct head {
 	/* a request's line */
 	enum head_method method;
 	struct slice method_text;
-	/* As it was sent, in origin-form or "*" (an absolute-form has been taken apart); CONNECT's is its authority. */
+	/* As it was sent, in origin-form or "*" (an absolute-form has been taken apart); CONNECT's is its
+	 * authority. */
 	struct slice target;
 	struct slice path;		/* of an origin-form, without query, not decoded; else empty */
 	struct slice query;		/* behind "?"; p == NULL: none */
@@ -98,8 +100,8 @@ enum field_id head_field_id(struct slice name);
 bool head_is_idempotent(enum head_method method);
 /* The first field with this id, or NULL. */
 const struct field *head_find(const struct head *h, enum field_id id);
-/* Cuts the next element off a comma-separated list, without blanks around it; empty ones do not count (RFC 9110, 5.6.1.2).
- * False: no more. Commas in quoted strings are not known here: for lists of tokens. */
+/* Cuts the next element off a comma-separated list, without blanks around it; empty ones do not count (RFC 9110,
+ * 5.6.1.2). False: no more. Commas in quoted strings are not known here: for lists of tokens. */
 bool head_list_next(struct slice *rest, struct slice *element) MUST_CHECK;
 /* Whether a comma-separated list value holds this token, whatever its case. */
 bool head_list_has(struct slice list, struct slice token);

@@ -362,9 +362,14 @@ stream_write_more(struct stream *s, struct slice bytes)
 static void
 stream_shut_now(struct stream *s)
 {
-	s->shut_done = true;
-	if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && SSL_shutdown(s->ssl) < 0)
+	if (s->ssl != NULL && SSL_is_init_finished(s->ssl)) {
+		int r = SSL_shutdown(s->ssl), e = r < 0 ? SSL_get_error(s->ssl, r) : SSL_ERROR_NONE;
+
+		if (e == SSL_ERROR_WANT_WRITE)
+			return;		/* no room for the close_notify: again when there is */
 		ERR_clear_error();
+	}
+	s->shut_done = true;
 	shutdown(s->fd, SHUT_WR);
 }
 
@@ -408,11 +413,10 @@ stream_writable(struct stream *s)
 		s->connecting = false;
 		what |= STREAM_CONNECTED;
 	}
-	if (s->out != NULL && stream_flush(s)) {
+	if (s->out != NULL && stream_flush(s))
 		what |= STREAM_DRAINED;
-		if (s->shut_wanted)
-			stream_shut_now(s);
-	}
+	if (s->shut_wanted && !s->shut_done && s->out == NULL)
+		stream_shut_now(s);
 	if (s->read_needs_write || s->error != 0) {
 		s->read_needs_write = false;
 		what |= STREAM_CAN_READ;
@@ -482,12 +486,21 @@ bool
 stream_is_reset(struct stream *s)
 {
 	char c;
+	ssize_t n;
+	int error = 0;
+	socklen_t len = sizeof error;
 
 	if (s->error != 0)
 		return true;
-	if (recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || errno == EAGAIN || errno == EINTR)
+	n = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR)))
 		return false;
-	stream_fail(s, errno);
+	/* Behind the peer's FIN the kernel tells recv nothing of a reset. */
+	if (n == -1)
+		error = errno;
+	else if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1 || error == 0)
+		return false;
+	stream_fail(s, error);
 	return true;
 }
 

@@ -44,9 +44,10 @@ is_less_loaded(const struct gateway *a, const struct gateway *b)
 }
 
 /* Smooth weighted round robin: everyone gains its weight each time, and whoever has gathered most is chosen and
- * pays what all gained together. A 5:1:1 comes out as a a b a c a a and not as five a in a row. */
+ * pays what all gained together. A 5:1:1 comes out as a a b a c a a and not as five a in a row. Only who is as
+ * little loaded as `least` can be chosen (NULL: all can), but all gain, so that nobody's turn is lost. */
 static struct gateway *
-choose_roundrobin(struct pool *p, const struct pool_tried *tried)
+choose_in_turn(struct pool *p, const struct pool_tried *tried, const struct gateway *least)
 {
 	struct gateway *best = NULL;
 	int gained = 0;
@@ -60,6 +61,8 @@ choose_roundrobin(struct pool *p, const struct pool_tried *tried)
 		weight = (int)gateway_weight(g);
 		g->current_weight += weight;
 		gained += weight;
+		if (least != NULL && is_less_loaded(least, g))
+			continue;
 		if (best == NULL || g->current_weight > best->current_weight)
 			best = g;
 	}
@@ -68,23 +71,26 @@ choose_roundrobin(struct pool *p, const struct pool_tried *tried)
 	return best;
 }
 
-/* Ties go round: the search begins behind the one chosen last. */
+static struct gateway *
+choose_roundrobin(struct pool *p, const struct pool_tried *tried)
+{
+	return choose_in_turn(p, tried, NULL);
+}
+
+/* Ties are broken in turn, by weight: with short requests all loads are zero most of the time. Others may change a load
+ * meanwhile, so `least` need not be among the least any more; then it is taken itself. */
 static struct gateway *
 choose_leastconn(struct pool *p, const struct pool_tried *tried)
 {
-	struct gateway *best = NULL;
-	unsigned at = p->turn;
+	struct gateway *least = NULL, *g;
 
 	for (unsigned i = 0; i < p->gateways; i++) {
-		struct gateway *g = p->gateway[at];
-
-		at = at + 1 == p->gateways ? 0 : at + 1;
-		if (!pool_may_choose(tried, g) || (best != NULL && !is_less_loaded(g, best)))
-			continue;
-		best = g;
-		p->turn = at;
+		g = p->gateway[i];
+		if (pool_may_choose(tried, g) && (least == NULL || is_less_loaded(g, least)))
+			least = g;
 	}
-	return best;
+	g = least != NULL ? choose_in_turn(p, tried, least) : NULL;
+	return g != NULL ? g : least;
 }
 
 /* xorshift64* (Marsaglia; Vigna): good enough for spreading, and cheap under a lock. Below n, which is far below

@@ -23,7 +23,6 @@ struct pool {
 	unsigned gateways;
 	struct pool_tag *by_tag;	/* all gateways, sorted */
 	pthread_mutex_t lock;		/* of choosing */
-	unsigned turn;			/* where ties begin */
 	uint64_t random;		/* xorshift's, under the lock */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A frame is a header of 2 to 14 bytes and a payload. A header that is there as a whole is read where it lies; one that came
- * in pieces is gathered first. Of payloads, only a close frame's first two bytes are looked at.
+ * A frame is a header of 2 to 14 bytes and a payload. A header that is there as a whole is read where it lies; one
+ * that came in pieces is gathered first. Of payloads, only a close frame's first two bytes are looked at.
  */
 #include "ws/frame.h"
 
@@ -51,8 +51,8 @@ big_endian(const uint8_t *p, unsigned n)
 	return v;
 }
 
-/* The payload's length; false when it is not written as RFC 6455, 5.2 demands: in the fewest bytes, of 63 bits at most, and
- * below 126 for a control frame, which is never fragmented (5.5). */
+/* The payload's length; false when it is not written as RFC 6455, 5.2 demands: in the fewest bytes, of 63 bits at
+ * most, and below 126 for a control frame, which is never fragmented (5.5). */
 static inline bool
 read_length(const uint8_t *h, uint64_t *length)
 {
@@ -180,8 +180,8 @@ take(struct frame_follower *f, const uint8_t *p, size_t n)
 	return f->in_payload ? take_payload(f, p, n) : take_header(f, p, n);
 }
 
-/* Data frames that are small and there as a whole, which most streams are made of, from between frames on; returns how many
- * bytes they take. */
+/* Data frames that are small and there as a whole, which most streams are made of, from between frames on; returns
+ * how many bytes they take. */
 static size_t
 take_small_frames(struct frame_follower *f, const uint8_t *p, size_t n)
 {

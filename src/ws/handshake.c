@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Both sides of the opening handshake are judged by the heads alone; what may be repeated and what not is RFC 6455, 11.3. */
+/* Both sides of the opening handshake are judged by the heads alone; what may be repeated and what not is RFC
+ * 6455, 11.3. */
 #include "ws/handshake.h"
 
 #include <openssl/evp.h>
@@ -38,8 +39,8 @@ find_single(const struct head *h, enum field_id id)
 	return only;
 }
 
-/* Sixteen bytes are 22 digits and two fillers. The last digit's unused bits are nobody's business, since a key is hashed as
- * text. */
+/* Sixteen bytes are 22 digits and two fillers. The last digit's unused bits are nobody's business, since a key is
+ * hashed as text. */
 static bool
 is_key(struct slice s)
 {

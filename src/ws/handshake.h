@@ -17,8 +17,9 @@ enum handshake_result {
 	HANDSHAKE_BAD,		/* claims to be one and is not: 400 */
 };
 
-/* A GET of HTTP/1.1 without a body, Connection: upgrade, Upgrade: websocket, one Sec-WebSocket-Key of 16 bytes in base64 and
- * one Sec-WebSocket-Version (any number: the gateway may answer 426). *why is static, set with HANDSHAKE_BAD. */
+/* A GET of HTTP/1.1 without a body, Connection: upgrade, Upgrade: websocket, one Sec-WebSocket-Key of 16 bytes in
+ * base64 and one Sec-WebSocket-Version (any number: the gateway may answer 426). *why is static, set with
+ * HANDSHAKE_BAD. */
 enum handshake_result handshake_request(const struct head *h, const char **why) MUST_CHECK;
 /* Sec-WebSocket-Accept for a key. */
 bool handshake_accept(struct slice key, char accept[HANDSHAKE_ACCEPT]) MUST_CHECK;

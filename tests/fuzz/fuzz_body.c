@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bodies. The first byte chooses the framing, the second the length of the pieces. Data, trailers, the end and the refusal are
- * the same for all bytes at once and for pieces, whether data is read or skipped; and what was read as chunks is read the same
- * when it is written as chunks again.
+ * Bodies. The first byte chooses the framing, the second the length of the pieces. Data, trailers, the end and the
+ * refusal are the same for all bytes at once and for pieces, whether data is read or skipped; and what was read as
+ * chunks is read the same when it is written as chunks again.
  */
 #include "http/body.h"
 

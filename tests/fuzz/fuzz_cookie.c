@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A Cookie line. Every pair lies in the line; taking a name out leaves exactly the other pairs, in order and as they were, in no
- * more room than the line had; taking it out again changes nothing.
+ * A Cookie line. Every pair lies in the line; taking a name out leaves exactly the other pairs, in order and as they
+ * were, in no more room than the line had; taking it out again changes nothing.
  */
 #include "http/cookie.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Streams of frames. The first byte is the length of the pieces. A follower ends up the same whether it got all bytes at once,
- * or in pieces, or stopped at every boundary, or had payloads skipped; and a close frame put in at a boundary is seen as one.
+ * Streams of frames. The first byte is the length of the pieces. A follower ends up the same whether it got all bytes
+ * at once, or in pieces, or stopped at every boundary, or had payloads skipped; and a close frame put in at a
+ * boundary is seen as one.
  */
 #include "ws/frame.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Heads of requests and responses. The first byte chooses which, and the largest head; the second where the bytes are cut.
- * The answer is the same for all of them at once, in two pieces, and one by one. A head that was accepted lies in the bytes,
- * and written anew it is accepted again and means the same.
+ * Heads of requests and responses. The first byte chooses which, and the largest head; the second where the bytes are
+ * cut. The answer is the same for all of them at once, in two pieces, and one by one. A head that was accepted lies
+ * in the bytes, and written anew it is accepted again and means the same.
  */
 #include "http/h1.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Says what our parser makes of a client's bytes. Reads lines, each the bytes of one connection in hexadecimal; writes a line of
- * JSON for each: the requests that are in it, and how it ends. Bytes above 0x7f are written as the characters of these numbers.
+ * Says what our parser makes of a client's bytes. Reads lines, each the bytes of one connection in hexadecimal;
+ * writes a line of JSON for each: the requests that are in it, and how it ends. Bytes above 0x7f are written as the
+ * characters of these numbers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +80,10 @@ static const char *
 put_requests(struct slice bytes)
 {
 	static const char *const ends[] = {
-		[H1_BAD] = "bad", [H1_TOO_LARGE] = "too-large", [H1_URI_TOO_LONG] = "uri-too-long", [H1_VERSION] = "version",
+		[H1_BAD] = "bad",
+		[H1_TOO_LARGE] = "too-large",
+		[H1_URI_TOO_LONG] = "uri-too-long",
+		[H1_VERSION] = "version",
 	};
 	static struct head head;
 

@@ -103,7 +103,7 @@ test_orders(void **state)
 		{ CONF_BALANCE_ROUNDROBIN, { 1, 0, 1 }, 3, "acacac" },
 		{ CONF_BALANCE_ROUNDROBIN, { 1 }, 1, "aaa" },
 		{ CONF_BALANCE_LEASTCONN, { 1, 1, 1 }, 3, "abcabcabc" },
-		{ CONF_BALANCE_LEASTCONN, { 1, 3 }, 2, "abbbabbb" },
+		{ CONF_BALANCE_LEASTCONN, { 1, 3 }, 2, "babbbabb" },
 		{ CONF_BALANCE_LEASTCONN, { 0, 1, 0, 1 }, 4, "bdbdbd" },
 		{ CONF_BALANCE_RANDOM, { 0, 7 }, 2, "bbbb" },
 		{ CONF_BALANCE_RANDOM, { 0, 0 }, 2, "----" },

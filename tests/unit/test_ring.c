@@ -86,13 +86,36 @@ test_empty_starts_over(void **state)
 	memcpy(first, "abcd", 4);
 	ring_commit(r, 4);
 	assert_string_equal(take(r, text), "abcd");
+	assert_ptr_equal(ring_reserve(r, 3), first + 4);	/* not yet: three bytes would be all the room */
+	memcpy(first + 4, "efghij", 6);
+	ring_commit(r, 6);
+	assert_string_equal(take(r, text), "efghij");
 	assert_ptr_equal(ring_reserve(r, 3), first);
-	ring_commit(r, 0);			/* nothing said, nothing moved */
-	assert_ptr_equal(ring_reserve(r, 4), first + 4);
+	ring_commit(r, 0);					/* nothing said, nothing moved */
+	assert_ptr_equal(ring_reserve(r, 4), first);
 	assert_true(put(r, 3, "xyz"));
 	assert_string_equal(take(r, text), "xyz");
 	assert_null(ring_reserve(r, 17));
 	ring_free(r);
+}
+
+/* Wherever it became empty, an empty ring takes at least half of its bytes before the consumer does anything. */
+static void
+test_room_when_empty(void **state)
+{
+	(void)state;
+	for (size_t first = 1; first <= 16; first++) {
+		struct ring *r = ring_new(16);
+		unsigned taken = 0;
+
+		assert_non_null(ring_reserve(r, first));
+		ring_commit(r, first);
+		ring_consume(r, first);
+		for (; ring_reserve(r, 1) != NULL; taken++)
+			ring_commit(r, 1);
+		assert_in_range(taken, 8, 16);
+		ring_free(r);
+	}
 }
 
 #define LINES 200000
@@ -154,6 +177,7 @@ main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_wrap),
 		cmocka_unit_test(test_empty_starts_over),
+		cmocka_unit_test(test_room_when_empty),
 		cmocka_unit_test(test_threads),
 	};
 
