@@ -34,10 +34,10 @@ from network import LTE, WIFI
 
 CLIENTS = 20
 HOST = "game.example"
-PATIENCE_S = 5                  # for anything that must happen soon
+PATIENCE_S = 20                 # for anything that must happen soon
 STREAM_S = 3                    # how long the connections play whose Wi-Fi goes away under them
 LOG_LINES = 40                  # so many of its last are shown if anything failed
-PAUSE_S = 2                     # the longest pause that a player may notice with Multipath TCP
+PAUSE_S = 3                     # the longest pause that a player may notice with Multipath TCP
 
 # What a client may meet when the proxy, a gateway or the network fails it.
 TROUBLE = (OSError, asyncio.TimeoutError, http.client.HTTPException, websockets.WebSocketException, ValueError)
@@ -62,7 +62,7 @@ balance = roundrobin
 check = http
 check_path = /healthz
 check_interval = 200ms
-check_timeout = 1s
+check_timeout = 5s
 """
 
 
@@ -349,9 +349,9 @@ async def change_while_playing(table, site):
         table.skip(what, why)
         table.skip(control, why)
         return
-    site.net.use_mptcp(0)
     multipath, plain = Client(site, 0), Client(site, 1)
-    ready = await table.count([begins(multipath, socket.IPPROTO_MPTCP, 2), begins(plain, socket.IPPROTO_TCP, 0)]) == 2
+    ready = await table.count([begins(plain, socket.IPPROTO_TCP), begins(multipath, socket.IPPROTO_MPTCP),
+                               finds_second_path(multipath)]) == 3
     streams = asyncio.gather(play_on(multipath), play_on(plain))
     await asyncio.sleep(0.5)
     site.net.lose(WIFI)
@@ -365,16 +365,22 @@ def pause_seen(lives, pause):
     return f"pause of {pause:.2f} s" if lives else f"silent for {pause:.1f} s"
 
 
-async def begins(client, protocol, paths):
-    """Connects over Wi-Fi, plays, and waits until Multipath TCP has found all paths (0: it is not in use)."""
+async def begins(client, protocol):
     await client.connect(WIFI, protocol)
     await client.move()
+    return True
+
+
+async def finds_second_path(client):
+    """LTE becomes a second path of a connection that began on Wi-Fi."""
+    sock = client.connection().transport.get_extra_info("socket")
+    client.site.net.use_mptcp(client.number)
     deadline = time.monotonic() + PATIENCE_S
-    sock = client.ws.transport.get_extra_info("socket")
-    while (found := network.mptcp_paths(sock)) != paths:
+    while (paths := network.mptcp_paths(sock)) != 2:
         if time.monotonic() > deadline:
-            raise ConnectionError(f"the connection has {found} paths, and not {paths}, by Multipath TCP")
+            raise ConnectionError(f"by Multipath TCP the connection has {paths} paths, and not 2")
         await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)        # see use_mptcp: until the proxy knows of the path as well
     return True
 
 

@@ -143,7 +143,10 @@ class Namespaces:
         return False
 
     def use_mptcp(self, number):
-        """Gives one phone's Multipath TCP connections a second path over LTE, and lets the proxy take it.
+        """Gives a phone's Multipath TCP connections a second path over LTE, and lets the proxy take it.
+
+        To be called while these are open and quiet: at least Linux 6.18 now and then mixes up the bytes of a connection
+        when several writes follow each other while a path is being added (seen with nothing but sockets, too).
 
         The path is not marked as a backup: Linux then tries the dead first one with every message until it counts as
         stale, and each waits for a retransmission (0.8 s instead of 0.2 s, and not once but for seconds).

@@ -128,7 +128,7 @@ exchange_describe(const struct exchange *x, struct record *r)
 	r->status = x->status;
 	r->retries = x->retries;
 	r->request_id = x->request_id;
-	r->bytes_in = x->head_in_bytes + x->up.bytes;
+	r->bytes_in = x->head_in_bytes != 0 ? x->head_in_bytes + x->up.bytes : x->in_n;
 	r->bytes_out = x->head_out_bytes + x->down.bytes;
 	if (x->head_in_bytes != 0) {		/* else the head was never understood */
 		r->method = x->head.method_text;
@@ -140,10 +140,12 @@ exchange_describe(const struct exchange *x, struct record *r)
 	}
 	if (x->service != NULL)
 		r->pool = x->service->conf->name;
-	if (x->choice.gateway != NULL) {
-		r->gateway = x->choice.gateway->name;
+	if (x->chosen)
 		r->how = affinity_how(&x->choice);
-	}
+	if (x->choice.gateway != NULL)
+		r->gateway = x->choice.gateway->name;
+	else if (x->tried.n != 0)
+		r->gateway = x->tried.gateway[x->tried.n - 1]->name;
 	if (x->connected_us != 0)
 		r->queue_us = x->connected_us - x->begun_us;
 	if (x->responded_us != 0)
@@ -425,9 +427,15 @@ exchange_redirect(struct exchange *x, const struct route *route)
 static bool
 exchange_choose(struct exchange *x)
 {
+	char text[ADDR_TEXT];
+
 	affinity_choose(x->service->affinity, x->proxy->sealer, &x->head, &x->addr, &x->tried, clock_wall_us() / 1000000,
 	    &x->choice);
+	x->chosen = true;
 	x->proxy->counts.affinity[x->choice.outcome]++;
+	if (x->choice.outcome == AFFINITY_INVALID)
+		log_info("pool %s: a cookie of %s is not believed: %s (request %.*s)", x->service->conf->name,
+		    addr_text(&x->addr, text), x->choice.why, SLICE_FMT(x->request_id));
 	if (x->choice.gateway != NULL)
 		return true;
 	exchange_fail(x, x->tried.n != 0 ? END_GATEWAY_CONNECT : END_NO_GATEWAY);
@@ -544,11 +552,12 @@ exchange_connect_failed(struct exchange *x, enum end_reason why)
 	}
 	link_close(x->link);
 	x->link = NULL;
-	x->retries++;
 	x->tried.gateway[x->tried.n++] = g;	/* the pool keeps it alive */
 	exchange_release_gateway(x);
-	if (exchange_choose(x))
-		exchange_connect(x);
+	if (!exchange_choose(x))
+		return;
+	x->retries++;
+	exchange_connect(x);
 }
 
 /* An idle link turned out to be dead: the same gateway again, by a new connection. */

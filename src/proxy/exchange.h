@@ -40,6 +40,7 @@ struct exchange {
 
 	const struct service *service;
 	struct affinity_choice choice;	/* gateway != NULL: reserved and referenced, ours to give back */
+	bool chosen;			/* affinity was asked */
 	struct pool_tried tried;
 	struct link *link;
 	bool upgrade;			/* to WebSocket, well-formed */

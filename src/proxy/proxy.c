@@ -46,9 +46,10 @@ proxy_free(struct proxy *p)
 }
 
 void
-proxy_stop(struct proxy *p)
+proxy_stop(struct proxy *p, uint64_t by_ms)
 {
 	p->stopping = true;
+	p->stop_by_ms = by_ms;
 	links_close_idle(p->links);
 	LIST_EACH (at, after, &p->client_list)
 		client_stop(LIST_ENTRY_OF(at, struct client, link));
@@ -69,7 +70,7 @@ proxy_close_sessions(struct proxy *p, size_t most)
 			continue;
 		}
 		most--;
-		session_close(s, END_STOPPING);
+		session_close(s, END_STOPPING, p->stop_by_ms);
 	}
 	return left;
 }

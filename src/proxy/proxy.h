@@ -44,6 +44,7 @@ struct proxy {
 	proxy_notice_fn *on_failed_connects;
 	void *arg;
 	bool stopping;
+	uint64_t stop_by_ms;			/* when stopping: what is not over by then is aborted */
 	uint64_t id_base, id_next;		/* of request ids */
 	uint64_t date_s;
 	char date[PROXY_DATE + 1];
@@ -65,7 +66,7 @@ void proxy_free(struct proxy *p);
 /* Acceptor's callback (acceptor.h); arg is a struct door. */
 void proxy_accept(void *arg, struct listener *l, int fd, const struct addr *peer);
 /* From now on: idle clients are closed, requests get their answer and then are, nothing is kept. Sessions go on. */
-void proxy_stop(struct proxy *p);
+void proxy_stop(struct proxy *p, uint64_t by_ms);
 /* Closes up to `most` sessions properly (1001) that are not on their way out yet; returns how many were left open. */
 size_t proxy_close_sessions(struct proxy *p, size_t most);
 /* Ends whatever is left at once. */

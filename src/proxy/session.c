@@ -173,10 +173,10 @@ session_start(struct exchange *x, struct slice early_client, struct slice early_
 }
 
 void
-session_close(struct session *s, enum end_reason why)
+session_close(struct session *s, enum end_reason why, uint64_t by_ms)
 {
 	ALIVE(s, SESSION_MAGIC);
-	tunnel_close(&s->tunnel, why);
+	tunnel_close(&s->tunnel, why, by_ms);
 }
 
 void

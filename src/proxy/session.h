@@ -17,8 +17,8 @@ struct session;
 /* The exchange's 101 has gone to the client. Takes over its link and choice; the rest stays the exchange's, to be dropped. early_*:
  * what either side sent right behind its part of the handshake. False: out of memory, nothing was taken. */
 bool session_start(struct exchange *x, struct slice early_client, struct slice early_gateway) MUST_CHECK;
-/* Ends it properly, with a close frame to both sides. */
-void session_close(struct session *s, enum end_reason why);
+/* Ends it properly, with a close frame to both sides (tunnel_close). */
+void session_close(struct session *s, enum end_reason why, uint64_t by_ms);
 void session_abort(struct session *s, enum end_reason why);
 /* The session of a link on proxy->session_list. */
 struct session *session_of_list(struct list *link);

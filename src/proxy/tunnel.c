@@ -34,12 +34,18 @@ tunnel_because(struct tunnel *t, enum end_reason why)
 }
 
 static void
-tunnel_leave_by(struct tunnel *t)
+tunnel_leave_by(struct tunnel *t, uint64_t by_ms)
 {
-	if (t->end_by_ms != 0)
-		return;
-	t->end_by_ms = loop_now_ms(t->loop) + TUNNEL_CLOSE_MS;
-	loop_timer_by(t->loop, &t->timer, t->end_by_ms);
+	t->end_by_ms = by_ms;
+	loop_timer_by(t->loop, &t->timer, by_ms);
+}
+
+/* On its way out from now on, if it is not already. */
+static void
+tunnel_leave(struct tunnel *t)
+{
+	if (t->end_by_ms == 0)
+		tunnel_leave_by(t, loop_now_ms(t->loop) + TUNNEL_CLOSE_MS);
 }
 
 static void
@@ -72,7 +78,7 @@ tunnel_broke(struct tunnel *t, enum tunnel_side side)
 	}
 	stream_shut(to->stream);
 	to->deaf = true;
-	tunnel_leave_by(t);
+	tunnel_leave(t);
 }
 
 static void
@@ -106,10 +112,12 @@ tunnel_pass_last(struct tunnel *t, enum tunnel_side from, struct slice got)
 
 	t->end[from].bytes += n;
 	tunnel_write(t, to, slice_head(got, n));
-	if (!t->end[to].deaf && frame_is_between(&t->end[from].sent))
+	if (!t->end[to].deaf && frame_is_between(&t->end[from].sent)) {
 		tunnel_put_close(t, to);
-	else if (frame_is_closed(&t->end[from].sent))
+		tunnel_leave_by(t, loop_now_ms(t->loop) + TUNNEL_CLOSE_MS);
+	} else if (frame_is_closed(&t->end[from].sent)) {
 		t->end[to].deaf = true;		/* that frame was a close */
+	}
 	frame_follow(&t->end[from].sent, slice_skip(got, n));
 }
 
@@ -160,7 +168,7 @@ tunnel_half_closed(struct tunnel *t, enum tunnel_side from)
 	to->deaf = true;
 	/* After both ends, or a close frame and one, only what is pending can still go out. */
 	if (to->ended || t->close_code != 0)
-		tunnel_leave_by(t);
+		tunnel_leave(t);
 }
 
 /* Must this side wait until the other has taken what it was sent? Not when nothing more goes there. */
@@ -271,7 +279,7 @@ on_tunnel_timer(struct timer *timer, uint64_t now_ms)
 	}
 	if (t->end_by_ms == 0 && now_ms >= tunnel_due_ms(t)) {
 		if (t->idle_ms != 0 && now_ms >= t->moved_ms + t->idle_ms) {
-			tunnel_close(t, END_TUNNEL_IDLE);
+			tunnel_close(t, END_TUNNEL_IDLE, now_ms);
 		} else {
 			t->pinged_ms = now_ms;
 			tunnel_ping(t);
@@ -308,14 +316,16 @@ tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct str
 }
 
 void
-tunnel_close(struct tunnel *t, enum end_reason why)
+tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms)
 {
+	bool waits = false;
+
 	ALIVE(t, TUNNEL_MAGIC);
 	if (t->over || t->end_by_ms != 0)
 		return;
 	tunnel_because(t, why);
 	t->our_code = end_info(why)->ws;
-	tunnel_leave_by(t);
+	tunnel_leave(t);
 	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
 		const struct frame_follower *sent = &t->end[other(to)].sent;
 
@@ -324,8 +334,10 @@ tunnel_close(struct tunnel *t, enum end_reason why)
 		else if (frame_is_between(sent))
 			tunnel_put_close(t, to);
 		else
-			t->end[to].wants_close = true;
+			waits = t->end[to].wants_close = true;
 	}
+	if (!t->over && waits && by_ms > t->end_by_ms)
+		tunnel_leave_by(t, by_ms);
 	if (!t->over && t->close_code == 0)
 		t->close_code = t->our_code;
 }

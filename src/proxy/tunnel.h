@@ -50,8 +50,9 @@ struct tunnel {
 /* Takes over both streams' callbacks. What each side had sent already goes first, in order. */
 void tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct stream *gateway, uint64_t idle_ms,
     uint64_t ping_ms, struct slice from_client, struct slice from_gateway, tunnel_end_fn *on_end);
-/* Ends it for this reason: a close frame to both sides, between frames, then their answers, TUNNEL_CLOSE_MS at most. */
-void tunnel_close(struct tunnel *t, enum end_reason why);
+/* Ends it for this reason: a close frame to both sides, between frames, then their answers, TUNNEL_CLOSE_MS at most. A frame that
+ * is under way may take until by_ms to end. */
+void tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms);
 /* Ends it at once. */
 void tunnel_abort(struct tunnel *t, enum end_reason why);
 

@@ -170,7 +170,8 @@ control_stop(struct control *c)
 	if (c->stop_batch < STOP_LEAST_PER_S * STOP_TICK_MS / 1000)
 		c->stop_batch = STOP_LEAST_PER_S * STOP_TICK_MS / 1000;
 	log_notice("stopping: %zu sessions, within %llu ms", sessions, (unsigned long long)grace_ms);
-	control_each_worker(c, worker_stop);
+	for (unsigned i = 0; i < c->daemon->workers; i++)
+		worker_stop(c->daemon->worker[i], c->stop_by_ms);
 	control_close_batch(c);
 	must(event_add(&c->stop_tick, &every) == 0);
 }
@@ -213,6 +214,7 @@ control_watch_signals(struct control *c)
 	static const int signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGUSR2 };
 
 	for (unsigned i = 0; i < COUNT(signals); i++) {
+		signal(signals[i], SIG_IGN);	/* what is put back when we no longer watch: on the way out, one more is no news */
 		must(evsignal_assign(&c->signal[i], c->base, signals[i], on_signal, c) == 0);
 		must(evsignal_add(&c->signal[i], NULL) == 0);
 	}

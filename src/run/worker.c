@@ -154,13 +154,12 @@ worker_start(struct worker *w)
 }
 
 static void
-on_stop(void *arg, size_t number)
+on_stop(void *arg, size_t by_ms)
 {
 	struct worker *w = arg;
 
-	(void)number;
 	worker_stop_accepting(w);
-	proxy_stop(w->proxy);
+	proxy_stop(w->proxy, by_ms);
 }
 
 static void
@@ -181,9 +180,9 @@ on_abort(void *arg, size_t number)
 }
 
 void
-worker_stop(struct worker *w)
+worker_stop(struct worker *w, uint64_t by_ms)
 {
-	mailbox_post(w->mailbox, on_stop, w, 0);
+	mailbox_post(w->mailbox, on_stop, w, by_ms);
 }
 
 void

@@ -30,8 +30,8 @@ struct worker_setup {
 /* Takes its sockets of the listeners. NULL with errno. */
 struct worker *worker_new(const struct worker_setup *setup) MUST_CHECK;
 bool worker_start(struct worker *w) MUST_CHECK;
-/* No more clients, no more requests; ends when the last has gone. */
-void worker_stop(struct worker *w);
+/* No more clients, no more requests; ends when the last has gone, which is to be by then (clock_coarse_ms). */
+void worker_stop(struct worker *w, uint64_t by_ms);
 /* Closes up to n sessions properly. */
 void worker_close_sessions(struct worker *w, size_t n);
 /* Ends everything at once. */

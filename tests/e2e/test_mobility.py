@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.phones import LTE, WIFI, mptcp_paths, phones
-from harness.wait import BOUND, until
+from harness.wait import BOUND, until, while_true
 from harness.ws import BINARY
 
 
@@ -21,7 +21,6 @@ def net(lab):
 def mptcp_net(net):
 	if not net.has_mptcp():
 		pytest.skip("this kernel has no Multipath TCP")
-	net.use_mptcp(0)
 	return net
 
 
@@ -81,8 +80,11 @@ def test_a_link_that_is_away_for_a_moment_costs_nothing(lab, net):
 	assert session.read_text() == "gw1"
 
 
-def has_both_paths(session):
-	return until(lambda: mptcp_paths(session.sock) == 2, "the second path")
+def add_path(net, session):
+	"""LTE, for phone 0. A moment passes until both sides know of it; see use_mptcp for why the session is quiet."""
+	net.use_mptcp(0)
+	until(lambda: mptcp_paths(session.sock) == 2, "the second path")
+	while_true(lambda: mptcp_paths(session.sock) == 2, "both paths stay", 0.1)
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -94,7 +96,7 @@ def test_a_connection_by_multipath_tcp_outlives_its_wifi(lab, mptcp_net, tls):
 	daemon = mptcp_net.daemon(listener=listener)
 	session = mptcp_net.session(daemon, 0, WIFI, **client)
 	assert session.echo("before") == "before"
-	has_both_paths(session)
+	add_path(mptcp_net, session)
 	mptcp_net.lose(WIFI)
 	for n in range(100):
 		assert session.echo(f"message {n}") == f"message {n}"
@@ -114,7 +116,7 @@ def test_a_big_message_is_whole_though_the_wifi_goes_in_the_midst(lab, mptcp_net
 
 	daemon = mptcp_net.daemon(handler=send, listener={"mptcp": "yes"})
 	session = mptcp_net.session(daemon, 0, WIFI, protocol=socket.IPPROTO_MPTCP)
-	has_both_paths(session)
+	add_path(mptcp_net, session)
 	session.send_text("go on")
 	head_and_some = session.read(10 + size // 4)
 	mptcp_net.lose(WIFI)
