@@ -36,6 +36,8 @@ tunnel_because(struct tunnel *t, enum end_reason why)
 static void
 tunnel_leave_by(struct tunnel *t, uint64_t by_ms)
 {
+	if (t->over)
+		return;			/* by a write that failed just now */
 	t->end_by_ms = by_ms;
 	loop_timer_by(t->loop, &t->timer, by_ms);
 }
@@ -51,8 +53,12 @@ tunnel_leave(struct tunnel *t)
 static void
 tunnel_note_close(struct tunnel *t, enum tunnel_side from)
 {
-	if (t->end[from].sent.close_code == 0 || t->close_code != 0)
+	if (t->close_code != 0) {
+		/* Both have now: the gateway is the one to hang up (RFC 6455, 7.1.1), and need not take long. */
+		if (t->end[other(from)].sent.close_code != 0)
+			tunnel_leave(t);
 		return;
+	}
 	t->close_code = t->end[from].sent.close_code;
 	tunnel_because(t, from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_CLOSED);
 }
@@ -140,18 +146,21 @@ tunnel_pass(struct tunnel *t, enum tunnel_side from, struct slice got)
 	tunnel_write(t, to, got);
 }
 
-/* Everybody has said what there was to say. */
+/* This side has nothing more to say: it has closed its half, or sent its close frame. */
+static bool
+tunnel_has_left(const struct tunnel_end *e)
+{
+	return e->ended || frame_is_closed(&e->sent);
+}
+
+/* Everybody has said what there was to say, and somebody has hung up: a side, or we both. */
 static bool
 tunnel_is_finished(const struct tunnel *t)
 {
 	const struct tunnel_end *c = &t->end[TUNNEL_CLIENT], *g = &t->end[TUNNEL_GATEWAY];
 
-	if (!tunnel_is_flushed(c) || !tunnel_is_flushed(g))
-		return false;
-	if (c->ended && g->ended)
-		return true;
-	return t->end_by_ms != 0 && c->deaf && g->deaf && (c->ended || c->sent.close_code != 0) &&
-	    (g->ended || g->sent.close_code != 0);
+	return tunnel_is_flushed(c) && tunnel_is_flushed(g) && tunnel_has_left(c) && tunnel_has_left(g) &&
+	       (c->ended || g->ended || (c->deaf && g->deaf));
 }
 
 /* A half-close is no error: it is passed on, and the end is when both have come. */
