@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The last words of a process that found itself wrong: straight to standard error, since the log may be what broke. */
+/* The last words of a process that found itself wrong: straight to standard error, since the log may be what
+ * broke. */
 #include "base/check.h"
 
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * log.h - the daemon's own log.
  *
  * Any thread may log; one event, one line, no newline in the text. Until somebody takes the lines over with log_to(),
- * they go to standard error. A line is cut at LOG_LINE bytes; control bytes in it are written as \xNN, since texts quote
- * what came from outside.
+ * they go to standard error. A line is cut at LOG_LINE bytes; control bytes in it are written as \xNN, since texts
+ * quote what came from outside.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -2,7 +2,7 @@
 /*
  * mem.h - memory for boot and configuration: these abort when there is none, so nobody has to ask.
  *
- * What serves one client comes from slab.h and arena.h, which may answer NULL: then that one client is shed.
+ * What serves one client comes from slab.h or malloc, which may answer NULL: then that one client is shed.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

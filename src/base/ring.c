@@ -48,8 +48,8 @@ ring_reserve(struct ring *r, size_t max)
 	size_t read = atomic_load_explicit(&r->read, memory_order_acquire);
 	bool is_ahead = write >= read;
 
-	/* Empty, it starts over only from its second half: until the consumer has followed, what lies before `read` is all
-	 * the room there is. */
+	/* Empty, it starts over only from its second half: until the consumer has followed, what lies before `read`
+	 * is all the room there is. */
 	if (is_ahead && ((write == read && write > r->size / 2) || r->size - write < max) && max < read)
 		r->reserved = 0;
 	else if ((is_ahead ? r->size : read - 1) - write >= max)

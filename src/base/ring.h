@@ -3,10 +3,10 @@
  * ring.h - bytes from one thread to another without a lock.
  *
  * One producer reserves, fills and commits; one consumer peeks and consumes. What was reserved is contiguous: where
- * it does not fit before the end of the buffer, it begins at its start. An empty ring starts over from its second half, so that
- * one which is seldom full stays in the cache and in little memory. A commit is sequentially consistent: a producer
- * that then looks whether the consumer sleeps, and a consumer that says so and then looks into the ring, can't both
- * miss.
+ * it does not fit before the end of the buffer, it begins at its start. An empty ring starts over from its second
+ * half, so that one which is seldom full stays in the cache and in little memory. A commit is sequentially
+ * consistent: a producer that then looks whether the consumer sleeps, and a consumer that says so and then looks into
+ * the ring, can't both miss.
  */
 #ifndef BASE_RING_H
 #define BASE_RING_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pages of some 16 KiB are cut into objects and kept until the worker ends: a peak leaves its memory for the next one. */
+/* Pages of some 16 KiB are cut into objects and kept until the worker ends: a peak leaves its memory for the next
+ * one. */
 #include "base/slab.h"
 
 #include <stdlib.h>

@@ -2,11 +2,11 @@
 /*
  * slab.h - objects of one size, given back to be taken again.
  *
- * One per worker and type: no lock. slab_get may answer NULL, then shed that one connection. Objects come zeroed. Under
- * AddressSanitizer each is a malloc of its own.
+ * One per worker and type: no lock. slab_get may answer NULL, then shed that one connection. Objects come zeroed.
+ * Under AddressSanitizer each is a malloc of its own.
  *
- * Small objects are cut from pages that stay. Large ones are loose: each is a malloc of its own, a few are kept for the next
- * time, and the others go back, so that a burst leaves its memory to whatever comes after it.
+ * Small objects are cut from pages that stay. Large ones are loose: each is a malloc of its own, a few are kept for
+ * the next time, and the others go back, so that a burst leaves its memory to whatever comes after it.
  */
 #ifndef BASE_SLAB_H
 #define BASE_SLAB_H

@@ -76,8 +76,8 @@ slice_trim(struct slice s)
 		s.n--;
 	return s;
 }
-/* Cuts off and returns what stands before the first sep; *rest keeps what comes behind it (empty, p == NULL, when there
- * was none). To be called until rest->p is NULL. */
+/* Cuts off and returns what stands before the first sep; *rest keeps what comes behind it (empty, p == NULL, when
+ * there was none). To be called until rest->p is NULL. */
 struct slice slice_cut(struct slice *rest, char sep);
 /* A decimal number without sign, all of s; false when it is not one or is above max. */
 bool slice_to_u64(struct slice s, uint64_t max, uint64_t *value);

@@ -75,7 +75,8 @@ wheel_fire(struct wheel *w, struct timer *t, struct list *later, unsigned slot, 
 	t->fn(t, now_ms);
 }
 
-/* The slot is emptied into a list of its own first: what fires may set and cancel timers of any slot, this one too. */
+/* The slot is emptied into a list of its own first: what fires may set and cancel timers of any slot, this one
+ * too. */
 static void
 wheel_run_slot(struct wheel *w, unsigned slot, uint64_t now_ms)
 {

@@ -2,9 +2,9 @@
 /*
  * wheel.h - many timers that are set and hardly ever fire.
  *
- * A hashed wheel: setting and cancelling cost a few pointers, however many there are. Time is given, never read. A timer
- * fires up to WHEEL_SLOT_MS late, never early. Those who are active much keep a time stamp and let the timer find out when
- * it fires (lazily), instead of moving it with every byte.
+ * A hashed wheel: setting and cancelling cost a few pointers, however many there are. Time is given, never read. A
+ * timer fires up to WHEEL_SLOT_MS late, never early. Those who are active much keep a time stamp and let the timer
+ * find out when it fires (lazily), instead of moving it with every byte.
  */
 #ifndef BASE_WHEEL_H
 #define BASE_WHEEL_H

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "conf/audit.h"
 #include "conf/nearest.h"
+#include "conf/path.h"
 #include "conf/reader.h"
 #include "conf/strings.h"
 #include "conf/type.h"
@@ -374,23 +375,6 @@ on_glob_error(const char *path, int why)
 	return why != ENOENT && why != ENOTDIR;
 }
 
-/* name, relative to the file that has it. For glob each byte of that file's directory stands for itself. */
-static char *
-beside(const char *file, struct slice name, bool for_glob)
-{
-	const char *slash = strrchr(file, '/');
-	size_t n = slash != NULL && name.p[0] != '/' ? (size_t)(slash - file) + 1 : 0;
-	char *path = mem_zalloc(2 * n + name.n + 1), *to = path;
-
-	for (size_t i = 0; i < n; i++) {
-		if (for_glob && strchr("*?[\\", file[i]) != NULL)
-			*to++ = '\\';
-		*to++ = file[i];
-	}
-	memcpy(to, name.p, name.n);
-	return path;
-}
-
 static void
 loader_include_file(struct loader *l, size_t section, const char *file, struct conf_place place)
 {
@@ -430,7 +414,7 @@ loader_include_item(struct loader *l, size_t section, struct slice item, struct 
 		    "'' is no name of a file; allowed: names and patterns, as conf.d/*.ini");
 		return;
 	}
-	path = beside(place.file, item, is_glob);
+	path = is_glob ? path_beside_for_glob(place.file, item) : path_beside(place.file, item);
 	if (is_glob)
 		loader_include_glob(l, section, path, place);
 	else

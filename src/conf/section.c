@@ -56,6 +56,22 @@ section_new(struct sections *all, struct conf *c, enum schema_kind kind, struct 
 	return s;
 }
 
+/* NULL where the kind has none. */
+static const char *
+section_name(const struct section *s, const struct conf *c)
+{
+	switch (s->kind) {
+	case SCHEMA_LISTENER:
+		return c->listener[s->index].name;
+	case SCHEMA_ROUTE:
+		return c->route[s->index].name;
+	case SCHEMA_POOL:
+		return c->pool[s->index].name;
+	default:
+		return NULL;
+	}
+}
+
 struct section *
 section_find(const struct sections *all, const struct conf *c, enum schema_kind kind, struct slice name)
 {
@@ -87,21 +103,6 @@ section_base(const struct section *s, struct conf *c)
 		return &c->route[s->index];
 	case SCHEMA_POOL:
 		return &c->pool[s->index];
-	default:
-		return NULL;
-	}
-}
-
-const char *
-section_name(const struct section *s, const struct conf *c)
-{
-	switch (s->kind) {
-	case SCHEMA_LISTENER:
-		return c->listener[s->index].name;
-	case SCHEMA_ROUTE:
-		return c->route[s->index].name;
-	case SCHEMA_POOL:
-		return c->pool[s->index].name;
 	default:
 		return NULL;
 	}

@@ -43,8 +43,6 @@ void sections_fini(struct sections *all);
 
 /* The struct that is filled: struct conf_pool and so on. NULL for kinds of later versions. */
 void *section_base(const struct section *s, struct conf *c);
-/* NULL where the kind has none. */
-const char *section_name(const struct section *s, const struct conf *c);
 struct section_key *section_key(const struct section *s, const struct schema_row *row);
 struct section_key *section_key_named(const struct section *s, const char *key);
 /* Where the key was given; the section's own place where it was not. */

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "conf/mistake.h"
+#include "conf/path.h"
 #include "conf/strings.h"
 #include "conf/value.h"
 
@@ -365,31 +366,49 @@ read_user(struct type_reading *r)
 
 const struct type type_user = { .read = read_user, .text = text_string, .fini = fini_string };
 
-/* Relative paths would mean one thing at start and another where a reload finds a different directory, and a
- * misspelt word would become a file: so none are taken. */
+/* Whether a line of the configuration could hold it. What the operator wrote comes from one; what we put in front may
+ * not fit. */
 static bool
-is_path(struct slice text)
+is_writable_path(const char *path)
 {
-	return text.n != 0 && text.p[0] == '/' && text.n < PATH_MAX;
+	for (const char *at = path; *at != '\0'; at++) {
+		bool is_blank = *at == ' ' || *at == '\t';
+
+		if (((unsigned char)*at < ' ' && !is_blank) || *at == 0x7f || (is_blank && at[1] == ';'))
+			return false;
+	}
+	return true;
 }
 
-static bool
-read_path(struct type_reading *r)
+/* Kept from the root on, so that it means the same wherever it is printed and read again. NULL with the reason. */
+static char *
+absolute_path(struct type_reading *r, struct slice name)
 {
-	return is_path(r->text) ? set_string(r) :
-	    type_fails(r, "is not a path", "an absolute path, beginning with '/'");
-}
+	char *path = path_absolute(r->place.file, name);
 
-const struct type type_path = { .read = read_path, .text = text_string, .fini = fini_string };
+	if (path == NULL) {
+		type_fails(r, errno == ENAMETOOLONG ? "is too long" : "is relative, and the working directory is gone",
+		    "an absolute path of at most %d bytes", PATH_MAX - 1);
+		return NULL;
+	}
+	if (is_writable_path(path))
+		return path;
+	free(path);
+	type_fails(r, "is relative to a directory whose name has control bytes or ' ;'", "an absolute path");
+	return NULL;
+}
 
 /* Empty is the default, and not configured. */
 static bool
 read_state_dir(struct type_reading *r)
 {
+	char **to = field_to_set(r);
+
 	*(bool *)field_also(r) = !r->is_preset && r->text.n != 0;
 	if (r->text.n == 0)
 		r->text = slice_of(r->row->preset);
-	return read_path(r);
+	*to = absolute_path(r, r->text);
+	return *to != NULL;
 }
 
 /* The default may give way to the user's own directory, where one that is configured is an error: it stays a
@@ -406,19 +425,26 @@ text_state_dir(const struct schema_row *row, const void *base, size_t i)
 
 const struct type type_state_dir = { .read = read_state_dir, .text = text_state_dir, .fini = fini_string };
 
+/* What has neither slash nor dot is rather a misspelt word than a file. */
+static bool
+is_file_not_word(struct slice text)
+{
+	return slice_find(text, '/') != text.n || slice_find(text, '.') != text.n;
+}
+
 static bool
 read_log_target(struct type_reading *r)
 {
 	const struct type_word *found = word_find(r->row->words, r->text);
-	char allowed[ALLOWED];
+	char **file = field_also(r), allowed[ALLOWED];
 
-	if (found == NULL && !is_path(r->text))
-		return type_fails(r, "is not known", "%s, or a file by its absolute path",
+	if (found == NULL && !is_file_not_word(r->text))
+		return type_fails(r, "is not known", "%s, or a file, as /var/log/stickyd.log or ./stickyd.log",
 		    words_allowed(r->row->words, allowed));
 	*(int *)field_to_set(r) = found != NULL ? found->value : CONF_LOG_FILE;
 	if (found == NULL)
-		*(char **)field_also(r) = mem_slicedup(r->text);
-	return true;
+		*file = absolute_path(r, r->text);
+	return found != NULL || *file != NULL;
 }
 
 static char *
@@ -741,21 +767,37 @@ text_include(const struct schema_row *row, const void *base, size_t i)
 
 const struct type type_include = { true, NULL, text_include, NULL };
 
+/* Blanks and commas stand between paths, so none may be in one, nor in the directory that is added to it. */
+static char *
+certificate_path(struct type_reading *r, struct slice name)
+{
+	char *path = absolute_path(r, name);
+
+	if (path == NULL || strpbrk(path, " \t,") == NULL)
+		return path;
+	free(path);
+	type_fails(r, "is relative to a directory whose name has a blank or a comma", "absolute paths without those");
+	return NULL;
+}
+
 static bool
 read_certificates(struct type_reading *r)
 {
-	struct conf_certificate **list = field_to_set(r), *new;
+	struct conf_certificate **list = field_to_set(r), new = { .place = r->place };
 	size_t *n = field_also(r);
 	struct slice rest = r->text, certificate = value_word(&rest), key = value_word(&rest);
 
-	if (!is_path(certificate) || !is_path(key) || rest.n != 0)
+	if (certificate.n == 0 || key.n == 0 || rest.n != 0)
 		return type_fails(r, "is not a certificate and its key",
-		    "two absolute paths, as /etc/stickyd/tls/a.pem /etc/stickyd/tls/a.key");
+		    "two paths, as /etc/stickyd/tls/a.pem /etc/stickyd/tls/a.key");
+	new.certificate_file = certificate_path(r, certificate);
+	new.key_file = new.certificate_file != NULL ? certificate_path(r, key) : NULL;
+	if (new.key_file == NULL) {
+		free(new.certificate_file);
+		return false;
+	}
 	*list = mem_realloc(*list, (*n + 1) * sizeof **list);
-	new = &(*list)[(*n)++];
-	new->certificate_file = mem_slicedup(certificate);
-	new->key_file = mem_slicedup(key);
-	new->place = r->place;
+	(*list)[(*n)++] = new;
 	return true;
 }
 

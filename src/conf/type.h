@@ -39,7 +39,7 @@ struct type_word {
 
 extern const struct type type_affinity, type_binds, type_certificates, type_cookie_domain, type_cookie_name,
     type_cookie_path, type_count, type_gateways, type_hosts, type_include, type_log_target, type_name, type_names,
-    type_networks, type_path, type_protocols, type_rate, type_redirect, type_size, type_state_dir,
+    type_networks, type_protocols, type_rate, type_redirect, type_size, type_state_dir,
     type_status_range, type_switch, type_time, type_url_path, type_user, type_word, type_workers;
 
 #endif

@@ -19,13 +19,12 @@
 #define IS_HOST(c) \
 	(IS_ALNUM(c) || (c) == '-' || (c) == '.' || (c) == '_' || (c) == '~' || (c) == '!' || (c) == '$' || \
 	    IN(c, '&', '+') || (c) == ';' || (c) == '=')
-#define IS_COOKIE(c) (IS_PRINTABLE(c) && (c) != '"' && (c) != ',' && (c) != ';' && (c) != '\\')
 #define IS_BASE64(c) (IS_ALNUM(c) || (c) == '+' || (c) == '/')
 
 #define CLASSES(c) \
 	((IS_TOKEN(c) ? BYTE_TOKEN : 0) | (IS_TEXT(c) ? BYTE_TEXT : 0) | \
 	    (IS_PRINTABLE(c) && (c) != '#' ? BYTE_TARGET : 0) | (IS_HOST(c) ? BYTE_HOST : 0) | \
-	    (IS_COOKIE(c) ? BYTE_COOKIE : 0) | (IS_BASE64(c) ? BYTE_BASE64 : 0) | (IS_DIGIT(c) ? BYTE_DIGIT : 0))
+	    (IS_BASE64(c) ? BYTE_BASE64 : 0) | (IS_DIGIT(c) ? BYTE_DIGIT : 0))
 #define FOUR(c) CLASSES(c), CLASSES((c) + 1), CLASSES((c) + 2), CLASSES((c) + 3)
 #define SIXTEEN(c) FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
 #define QUARTER(c) SIXTEEN(c), SIXTEEN((c) + 16), SIXTEEN((c) + 32), SIXTEEN((c) + 48)

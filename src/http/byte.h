@@ -15,9 +15,8 @@ enum byte_class {
 	BYTE_TEXT = BIT(1),	/* in a field's value: printable, blank, tab, obs-text (RFC 9110, 5.5) */
 	BYTE_TARGET = BIT(2),	/* in a request's target: printable ASCII but "#" (RFC 9112, 3.2) */
 	BYTE_HOST = BIT(3),	/* in a registered name (RFC 3986, 3.2.2), but for "," and "%" */
-	BYTE_COOKIE = BIT(4),	/* cookie-octet (RFC 6265, 4.1.1) */
-	BYTE_BASE64 = BIT(5),	/* RFC 4648, 4, without the padding */
-	BYTE_DIGIT = BIT(6),
+	BYTE_BASE64 = BIT(4),	/* RFC 4648, 4, without the padding */
+	BYTE_DIGIT = BIT(5),
 };
 
 extern const unsigned char byte_classes[256];

@@ -3,7 +3,6 @@
 #include "http/cookie.h"
 
 #include "base/buf.h"
-#include "http/byte.h"
 
 void
 cookie_iter_init(struct cookie_iter *it, const struct head *head)
@@ -88,16 +87,4 @@ struct slice
 cookie_set_name(struct slice value)
 {
 	return pair_of(slice_trim(slice_head(value, slice_find(value, ';')))).name;
-}
-
-bool
-cookie_is_name(struct slice s)
-{
-	return head_is_token(s);
-}
-
-bool
-cookie_is_value(struct slice s)
-{
-	return byte_all(s, BYTE_COOKIE);
 }

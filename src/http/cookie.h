@@ -33,8 +33,4 @@ size_t cookie_without(struct slice value, struct slice name, char *to);
 /* The name in a Set-Cookie value; empty when there is none. */
 struct slice cookie_set_name(struct slice value);
 
-/* RFC 6265, 4.1.1: a name is a token, a value has no blank, quote, comma, semicolon, backslash or control. */
-bool cookie_is_name(struct slice s);
-bool cookie_is_value(struct slice s);
-
 #endif

@@ -16,7 +16,6 @@
 	X(FORWARDED, 'f', "forwarded") \
 	X(HOST, 'h', "host") \
 	X(KEEP_ALIVE, 'k', "keep-alive") \
-	X(PROXY_AUTHENTICATE, 'p', "proxy-authenticate") \
 	X(PROXY_CONNECTION, 'p', "proxy-connection") \
 	X(REFERER, 'r', "referer") \
 	X(SEC_WEBSOCKET_ACCEPT, 's', "sec-websocket-accept") \
@@ -26,7 +25,6 @@
 	X(SEC_WEBSOCKET_VERSION, 's', "sec-websocket-version") \
 	X(SET_COOKIE, 's', "set-cookie") \
 	X(TE, 't', "te") \
-	X(TRAILER, 't', "trailer") \
 	X(TRANSFER_ENCODING, 't', "transfer-encoding") \
 	X(UPGRADE, 'u', "upgrade") \
 	X(USER_AGENT, 'u', "user-agent") \

@@ -14,7 +14,8 @@
 
 /* Others have their turn after so many; the level-triggered event comes again. */
 #define ACCEPT_BATCH 64
-/* How long to rest when nothing more can be taken: long enough not to spin, short enough not to be felt as an outage. */
+/* How long to rest when nothing more can be taken: long enough not to spin, short enough not to be felt as an
+ * outage. */
 #define ACCEPT_REST_MS 100
 #define ACCEPT_SAY_MS 10000
 

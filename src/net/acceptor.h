@@ -2,8 +2,8 @@
 /*
  * acceptor.h - one worker's listening socket.
  *
- * Where descriptors or memory run out, or the listener holds max_connections, it rests for a moment and says so, once in a
- * while; connections wait in the kernel's queue meanwhile. It never spins.
+ * Where descriptors or memory run out, or the listener holds max_connections, it rests for a moment and says so, once
+ * in a while; connections wait in the kernel's queue meanwhile. It never spins.
  */
 #ifndef NET_ACCEPTOR_H
 #define NET_ACCEPTOR_H

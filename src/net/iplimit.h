@@ -2,9 +2,9 @@
 /*
  * iplimit.h - how many connections one address holds, and how fast it opens them.
  *
- * One for a listener, shared by all workers, in shards by a keyed hash (clients choose their addresses). IPv6 counts by /64,
- * which is what one customer gets. Memory is bounded: an address is forgotten once it holds nothing and its bucket is full
- * again, and in a flood the least recently seen of those without connections goes first.
+ * One for a listener, shared by all workers, in shards by a keyed hash (clients choose their addresses). IPv6 counts
+ * by /64, which is what one customer gets. Memory is bounded: an address is forgotten once it holds nothing and its
+ * bucket is full again, and in a flood the least recently seen of those without connections goes first.
  */
 #ifndef NET_IPLIMIT_H
 #define NET_IPLIMIT_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * listener.h - an address that clients connect to, with what is decided before their first byte: who may come, how many,
- * under which certificate.
+ * listener.h - an address that clients connect to, with what is decided before their first byte: who may come, how
+ * many, under which certificate.
  *
- * An entity shared by all workers; made on the main thread before they run. Each worker has a listening socket of its own
- * for each address (SO_REUSEPORT), so accepting takes no lock and wakes one thread.
+ * An entity shared by all workers; made on the main thread before they run. Each worker has a listening socket of its
+ * own for each address (SO_REUSEPORT), so accepting takes no lock and wakes one thread.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -39,8 +39,9 @@ struct listener {
 	atomic_ullong full_said_ms;	/* when it was last logged that max_connections is reached */
 };
 
-/* Loads certificates and binds, but does not listen yet. vanish_ms: for TCP_USER_TIMEOUT, inherited by what is accepted. check_only:
- * an address in use is no mistake then, since it may be ours. conf must outlive the result. NULL: reported. */
+/* Loads certificates and binds, but does not listen yet. vanish_ms: for TCP_USER_TIMEOUT, inherited by what is
+ * accepted. check_only: an address in use is no mistake then, since it may be ours. conf must outlive the result.
+ * NULL: reported. */
 struct listener *listener_new(const struct conf_listener *cf, unsigned workers, uint64_t vanish_ms, bool check_only,
     conf_report_fn *report, void *arg) MUST_CHECK;
 /* Closes whatever socket was not taken by a worker. NULL is fine. */

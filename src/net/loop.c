@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A turn: wait and handle events, then the streams that asked to go on, the timers, and at last what is to be freed. */
+/* A turn: wait and handle events, then the streams that asked to go on, the timers, and at last what is to be
+ * freed. */
 #include "net/loop.h"
 
 #include <errno.h>

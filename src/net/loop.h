@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loop.h - what a worker's thread lends to its connections: events, the time, timers, scratch memory, and the moment after
- * a turn when things may be freed.
+ * loop.h - what a worker's thread lends to its connections: events, the time, timers, scratch memory, and the moment
+ * after a turn when things may be freed.
  *
- * One per worker; only its thread may call. It is epoll(7) itself, not libevent, which serves the main thread: an embedded
- * struct event and its map entry take some 190 bytes for each socket, more than all else that an idle stream needs; its
- * dispatch takes as many instructions as a frame's relaying; and it hides EPOLLERR behind "readable and writable", so that an
- * edge-triggered reader who has emptied the socket can't tell a reset from ordinary readiness.
+ * One per worker; only its thread may call. It is epoll(7) itself, not libevent, which serves the main thread: an
+ * embedded struct event and its map entry take some 190 bytes for each socket, more than all else that an idle stream
+ * needs; its dispatch takes as many instructions as a frame's relaying; and it hides EPOLLERR behind "readable and
+ * writable", so that an edge-triggered reader who has emptied the socket can't tell a reset from ordinary readiness.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
@@ -29,8 +29,8 @@
 #define LOOP_EVENTS 256
 
 struct watch;
-/* events: EPOLLIN and its like, as the kernel gave them, or 0 after loop_again(). May come once more in the turn in which the
- * watch was removed. */
+/* events: EPOLLIN and its like, as the kernel gave them, or 0 after loop_again(). May come once more in the turn in
+ * which the watch was removed. */
 typedef void watch_fn(struct watch *w, uint32_t events);
 
 /* A descriptor that is waited for; embedded in its owner. */

@@ -2,8 +2,8 @@
 /*
  * proxyproto.h - the PROXY protocol's header, versions 1 and 2 (HAProxy, doc/proxy-protocol.txt).
  *
- * Pure and incremental: call it with all bytes from the first. A header that says LOCAL or UNKNOWN leaves the address as
- * it was.
+ * Pure and incremental: call it with all bytes from the first. A header that says LOCAL or UNKNOWN leaves the address
+ * as it was.
  */
 #ifndef NET_PROXYPROTO_H
 #define NET_PROXYPROTO_H

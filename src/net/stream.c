@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One socket, edge-triggered. TLS goes through a BIO of our own, so that both kinds share the knowledge of whether the socket
- * may have more: OpenSSL's own socket BIO would ask the kernel for an EAGAIN after each message.
+ * One socket, edge-triggered. TLS goes through a BIO of our own, so that both kinds share the knowledge of whether
+ * the socket may have more: OpenSSL's own socket BIO would ask the kernel for an EAGAIN after each message.
  */
 #include "net/stream.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -437,6 +439,8 @@ on_stream_event(struct watch *w, uint32_t events)
 		what |= STREAM_CAN_READ;	/* stream_again() */
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		s->hup = true;
+	if (events & EPOLLERR)
+		s->broken = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		s->readable = true;
 		what |= STREAM_CAN_READ;
@@ -485,21 +489,15 @@ stream_may_have_more(const struct stream *s)
 bool
 stream_is_reset(struct stream *s)
 {
-	char c;
-	ssize_t n;
 	int error = 0;
 	socklen_t len = sizeof error;
 
 	if (s->error != 0)
 		return true;
-	n = recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR)))
+	if (!s->broken)
 		return false;
-	/* Behind the peer's FIN the kernel tells recv nothing of a reset. */
-	if (n == -1)
-		error = errno;
-	else if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1 || error == 0)
-		return false;
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1 || error == 0)
+		error = ECONNRESET;
 	stream_fail(s, error);
 	return true;
 }
@@ -517,6 +515,18 @@ stream_peek(struct stream *s, char *to, size_t most, struct slice *got)
 	if (n == -1)
 		stream_fail(s, errno);
 	return false;
+}
+
+bool
+stream_progresses(struct stream *s)
+{
+	uint32_t before = s->unread;
+	int unread;
+
+	if (s->error != 0 || ioctl(s->fd, SIOCOUTQ, &unread) == -1)
+		return false;
+	s->unread = (uint32_t)unread;
+	return s->unread != before;
 }
 
 bool

@@ -3,12 +3,13 @@
  * stream.h - one connected socket, plain or TLS, edge-triggered.
  *
  * Embedded in whoever owns it; one thread's. The socket is added to the loop once, for both directions, so relaying a
- * message costs one read and one write and no epoll_ctl. An edge does not repeat itself: whoever was told CAN_READ reads
- * until STREAM_WAIT, or stops because its sink is blocked and comes back when the sink has DRAINED, or says stream_again().
+ * message costs one read and one write and no epoll_ctl. An edge does not repeat itself: whoever was told CAN_READ
+ * reads until STREAM_WAIT, or stops because its sink is blocked and comes back when the sink has DRAINED, or says
+ * stream_again().
  *
- * A read that came back short has emptied the socket, so the EAGAIN after it is not asked for. The end of the peer's stream and
- * errors are announced by events of their own (EPOLLRDHUP, EPOLLHUP, EPOLLERR): after one of these everything is read until
- * the end has been seen.
+ * A read that came back short has emptied the socket, so the EAGAIN after it is not asked for. The end of the peer's
+ * stream and errors are announced by events of their own (EPOLLRDHUP, EPOLLHUP, EPOLLERR): after one of these
+ * everything is read until the end has been seen.
  *
  * Writing keeps what the socket refuses; a stream with nothing pending owns no buffer. Whoever writes while
  * stream_is_blocked() makes memory grow: check first.
@@ -45,21 +46,23 @@ struct stream {
 	struct chunk *out;		/* refused by the socket, to be sent when it takes more: the last of a ring */
 	int error;			/* errno of what failed; -1: TLS, then */
 	uint32_t tls_error;		/* OpenSSL's code */
+	uint32_t unread;		/* by the peer, when stream_progresses was last asked */
 	bool connecting;		/* the first EPOLLOUT ends it */
 	bool readable;			/* the socket may have more */
 	bool hup;			/* the peer's end or an error has come: read until it is seen */
+	bool broken;			/* an error has come; recv tells of it only behind what was said before, and behind a FIN never */
 	bool read_needs_write;		/* TLS wants to write before it can read on */
 	bool shut_wanted, shut_done;
 	bool ended;			/* STREAM_END was returned */
 };
 
-/* Takes over the descriptor (non-blocking). ssl: taken over too, in accept state; NULL: plain. False: the loop refuses it, the
- * descriptor is then still the caller's. */
+/* Takes over the descriptor (non-blocking). ssl: taken over too, in accept state; NULL: plain. False: the loop
+ * refuses it, the descriptor is then still the caller's. */
 bool stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner) MUST_CHECK;
 /* From now on TLS; only before anything was read or written. */
 void stream_set_tls(struct stream *s, SSL *ssl);
-/* Closes at once: pending output is lost (TLS: with a close_notify where it can be sent). Twice is fine. Memory that holds
- * the stream must outlive the turn (loop_reap). */
+/* Closes at once: pending output is lost (TLS: with a close_notify where it can be sent). Twice is fine. Memory that
+ * holds the stream must outlive the turn (loop_reap). */
 void stream_close(struct stream *s);
 /* Another owner takes the stream over. */
 void stream_hand_over(struct stream *s, stream_fn *ready, void *owner);
@@ -76,12 +79,16 @@ void stream_shut(struct stream *s);
 void stream_again(struct stream *s);
 /* Would a read be worth while? False: an event will come. */
 bool stream_may_have_more(const struct stream *s);
-/* The owner does not want data now: has the peer broken off? Asks the socket. */
+/* The owner does not want data now: has the peer broken off, whatever it said before that? */
 bool stream_is_reset(struct stream *s);
 /* What is there (plain only), left unread; empty when nothing has come. False: it ended or failed. */
 bool stream_peek(struct stream *s, char *to, size_t most, struct slice *got) MUST_CHECK;
 /* Nothing has come and the peer has not closed: asks the socket. */
 bool stream_is_quiet(struct stream *s);
+/* Blocked, is the peer still reading? Whether it has taken anything since this was last asked (the first time: yes).
+ * The kernel says writable only when a third of its buffer, which may be megabytes, is free: for a slow reader that
+ * is too late. */
+bool stream_progresses(struct stream *s);
 /* TLS: the handshake is over. Plain: true. */
 bool stream_is_established(const struct stream *s);
 /* Why it failed, for a log line; static or in text. */
@@ -97,12 +104,6 @@ static inline bool
 stream_has_failed(const struct stream *s)
 {
 	return s->error != 0;
-}
-
-static inline bool
-stream_is_open(const struct stream *s)
-{
-	return s->fd != -1;
 }
 
 #endif

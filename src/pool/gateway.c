@@ -76,7 +76,7 @@ gateway_unref(struct gateway *g)
 	free(g);
 }
 
-const char *
+static const char *
 gateway_state_name(enum gateway_state state)
 {
 	static const char *const names[] = { [GATEWAY_UP] = "up", [GATEWAY_DOWN] = "down" };

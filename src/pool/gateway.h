@@ -70,7 +70,6 @@ gateway_takes_newcomers(const struct gateway *g)
 	return gateway_state(g) == GATEWAY_UP && gateway_weight(g) != 0;
 }
 
-const char *gateway_state_name(enum gateway_state state);
 /* Main thread. Logs the change with its reason; false when nothing changed. */
 bool gateway_set_state(struct gateway *g, enum gateway_state state, const char *why);
 /* An exchange or session takes its share, and gives it back once. */

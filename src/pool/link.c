@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A worker's connections to gateways. The idle ones hang on a list for each gateway, found by its address in memory. */
+/* A worker's connections to gateways. The idle ones hang on a list for each gateway, found by its address in
+ * memory. */
 #include "pool/link.h"
 
 #include <errno.h>
@@ -194,8 +195,8 @@ link_keep(struct link *k, unsigned most)
 	uint64_t now_ms;
 
 	ALIVE(k, LINK_MAGIC);
-	/* What it said beyond its answer would be taken for the next one's; what it has not taken of a request would stand
-	 * before the next. */
+	/* What it said beyond its answer would be taken for the next one's; what it has not taken of a request would
+	 * stand before the next. */
 	if (most == 0 || stream_has_failed(&k->stream) || k->stream.ended || k->stream.hup || stream_is_blocked(&k->stream) ||
 	    (stream_may_have_more(&k->stream) && !stream_is_quiet(&k->stream))) {
 		link_close(k);

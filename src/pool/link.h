@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * link.h - one connection to a gateway: opened, used by one exchange or session at a time, kept idle between plain requests.
+ * link.h - one connection to a gateway: opened, used by one exchange or session at a time, kept idle between plain
+ * requests.
  *
- * A worker has its own links and shares none. A user takes an idle link or opens a new one, owns it until link_keep or
- * link_close, and hears of it through the stream's callback. An idle link belongs to the worker's links: it is closed when the
- * gateway closes or says anything, or when it has been idle for LINK_IDLE_MS. Above idle_connections a link is kept for
- * LINK_SPARE_MS only: sixty-four busy clients need that many links from one moment to the next, and closing half of them each
- * time would cost a connect for every third request.
+ * A worker has its own links and shares none. A user takes an idle link or opens a new one, owns it until link_keep
+ * or link_close, and hears of it through the stream's callback. An idle link belongs to the worker's links: it is
+ * closed when the gateway closes or says anything, or when it has been idle for LINK_IDLE_MS. Above idle_connections
+ * a link is kept for LINK_SPARE_MS only: sixty-four busy clients need that many links from one moment to the next,
+ * and closing half of them each time would cost a connect for every third request.
  */
 #ifndef POOL_LINK_H
 #define POOL_LINK_H

@@ -77,8 +77,8 @@ choose_roundrobin(struct pool *p, const struct pool_tried *tried)
 	return choose_in_turn(p, tried, NULL);
 }
 
-/* Ties are broken in turn, by weight: with short requests all loads are zero most of the time. Others may change a load
- * meanwhile, so `least` need not be among the least any more; then it is taken itself. */
+/* Ties are broken in turn, by weight: with short requests all loads are zero most of the time. Others may change a
+ * load meanwhile, so `least` need not be among the least any more; then it is taken itself. */
 static struct gateway *
 choose_leastconn(struct pool *p, const struct pool_tried *tried)
 {

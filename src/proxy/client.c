@@ -91,8 +91,8 @@ client_say_end(struct client *c, enum end_reason why, const char *what)
 	client_end(c, why);
 }
 
-/* It has not taken the last answer yet. Its next request waits until then: of a pipeline whose answers nobody reads, all would
- * have to be kept. */
+/* It has not taken the last answer yet. Its next request waits until then: of a pipeline whose answers nobody reads,
+ * all would have to be kept. */
 static bool
 client_is_held(const struct client *c)
 {
@@ -109,6 +109,8 @@ client_closing(struct client *c)
 
 	if (client_is_held(c))
 		return;
+	if (!c->linger && !stream_is_quiet(&c->stream))
+		c->linger = true;	/* an empty line behind a body, as old clients send, or the end itself */
 	if (!c->linger) {
 		client_end(c, c->why);
 		return;
@@ -172,7 +174,7 @@ client_reading_due(const struct client *c)
 static void
 client_left(struct client *c, bool failed)
 {
-	bool quiet = c->exchange == NULL || c->exchange->in_n == 0;
+	bool quiet = c->exchange == NULL || c->exchange->intake.n == 0;
 	char detail[128];
 
 	if (!stream_is_established(&c->stream)) {
@@ -192,7 +194,7 @@ client_read_one(struct client *c)
 {
 	enum end_reason why = END_NONE;
 	struct exchange *x = c->exchange;
-	enum exchange_head r;
+	enum intake_result r;
 
 	if (x == NULL) {
 		x = c->exchange = exchange_new(c, SLICE_NONE);
@@ -203,23 +205,23 @@ client_read_one(struct client *c)
 	}
 	r = exchange_read_head(x, &why);
 	switch (r) {
-	case EXCHANGE_HEAD_WAIT:
-		if (x->in_n == 0) {
+	case INTAKE_WAIT:
+		if (x->intake.n == 0) {
 			c->exchange = NULL;
 			exchange_drop(x);
 		}
 		client_timer_by(c, client_reading_due(c));
 		return false;
-	case EXCHANGE_HEAD_END:
-	case EXCHANGE_HEAD_FAILED:
-		client_left(c, r == EXCHANGE_HEAD_FAILED);
+	case INTAKE_END:
+	case INTAKE_FAILED:
+		client_left(c, r == INTAKE_FAILED);
 		return false;
-	case EXCHANGE_HEAD_REFUSED:
+	case INTAKE_REFUSED:
 		client_proxy(c)->counts.bad_requests++;
 		client_set_state(c, CLIENT_SERVING);
 		exchange_fail(x, why);
 		return false;
-	case EXCHANGE_HEAD_DONE:
+	case INTAKE_DONE:
 		break;
 	}
 	c->requests++;
@@ -268,7 +270,8 @@ client_served(struct client *c, enum end_reason why, bool keep, bool linger, str
 		}
 		c->exchange->begun_ms = c->since_ms;
 	}
-	/* More may have come while nobody read: a pipeline, or the end. Not from here, so that a pipeline makes no recursion. */
+	/* More may have come while nobody read: a pipeline, or the end. Not from here, so that a pipeline makes no
+	 * recursion. */
 	if (rest.n != 0 || stream_may_have_more(&c->stream))
 		stream_again(&c->stream);
 	client_timer_by(c, client_reading_due(c));
@@ -380,7 +383,7 @@ client_reading_timeout(struct client *c)
 		client_end(c, END_CLIENT_STALLED);
 		return;
 	}
-	if (c->exchange == NULL || c->exchange->in_n == 0) {
+	if (c->exchange == NULL || c->exchange->intake.n == 0) {
 		/* Not a byte of a request: an answer could be taken for one to the next. */
 		if (why == END_CLIENT_IDLE)
 			client_end(c, why);
@@ -411,6 +414,10 @@ on_client_timer(struct timer *t, uint64_t now_ms)
 		break;
 	case CLIENT_CLOSING:
 		due = client_closing_due(c);
+		if (now_ms >= due && stream_is_blocked(&c->stream) && stream_progresses(&c->stream)) {
+			c->since_ms = now_ms;
+			due = client_closing_due(c);
+		}
 		break;
 	case CLIENT_TUNNEL:
 	case CLIENT_ENDING:
@@ -430,7 +437,7 @@ void
 client_stop(struct client *c)
 {
 	ALIVE(c, CLIENT_MAGIC);
-	if (c->state != CLIENT_GREETING && (c->state != CLIENT_READING || (c->exchange != NULL && c->exchange->in_n != 0)))
+	if (c->state != CLIENT_GREETING && (c->state != CLIENT_READING || (c->exchange != NULL && c->exchange->intake.n != 0)))
 		return;
 	if (client_is_held(c))
 		client_close_soon(c, END_STOPPING, true);

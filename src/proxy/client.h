@@ -2,8 +2,8 @@
 /*
  * client.h - one client's connection, from accept to close.
  *
- * It reads heads, lets an exchange serve each (exchange.h) or becomes the client's end of a session (session.h), and ends by
- * one door: client_end(). One worker's.
+ * It reads heads, lets an exchange serve each (exchange.h) or becomes the client's end of a session (session.h), and
+ * ends by one door: client_end(). One worker's.
  */
 #ifndef PROXY_CLIENT_H
 #define PROXY_CLIENT_H
@@ -49,8 +49,8 @@ client_proxy(const struct client *c)
 	return c->door->proxy;
 }
 
-/* The exchange has ended. keep: the connection goes on with the next request, whose first bytes may be in `rest`; else it is
- * closed when all has been sent, with `linger` when input may be unread. */
+/* The exchange has ended. keep: the connection goes on with the next request, whose first bytes may be in `rest`;
+ * else it is closed when all has been sent, with `linger` when input may be unread. */
 void client_served(struct client *c, enum end_reason why, bool keep, bool linger, struct slice rest);
 /* The connection becomes a session's. */
 void client_becomes_tunnel(struct client *c);

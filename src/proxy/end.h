@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * end.h - why something ended: one table for the log's word, the metric's label, whose doing it was, the status that a
- * client gets where an answer is still possible, and the close code of a WebSocket session.
+ * end.h - why something ended: one table for the log's word, the metric's label, whose doing it was, the status that
+ * a client gets where an answer is still possible, and the close code of a WebSocket session.
  */
 #ifndef PROXY_END_H
 #define PROXY_END_H
@@ -41,6 +41,7 @@ enum end_whose { END_BY_CLIENT, END_BY_GATEWAY, END_BY_SELF };
 	X(REDIRECT,           "redirect",              SELF,       0,    0) \
 	X(TUNNEL_IDLE,        "tunnel-idle",           SELF,       0, 1001) \
 	X(STOPPING,           "stopping",              SELF,     503, 1001) \
+	X(EXHAUSTED,          "exhausted",             SELF,     503,    0) /* descriptors or ports: none for a gateway */ \
 	X(NO_MEMORY,          "no-memory",             SELF,     503, 1013)
 
 enum end_reason {

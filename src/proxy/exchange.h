@@ -2,19 +2,16 @@
 /*
  * exchange.h - one request and its response.
  *
- * It is there from a request's first byte until its response has been handed to the client's stream: gathers the head, asks
- * for the route and the gateway, tries others where one cannot be reached, passes both bodies on, and at last hands out its
- * record. A head's slices point into `in`, which lives as long as the exchange.
+ * It is there from a request's first byte until its response has been handed to the client's stream: gathers the
+ * head, asks for the route and the gateway, tries others where one cannot be reached, passes both bodies on, and at
+ * last hands out its record. The head's slices point into the intake, which lives as long as the exchange.
  */
 #ifndef PROXY_EXCHANGE_H
 #define PROXY_EXCHANGE_H
 
-#include "http/h1.h"
 #include "proxy/client.h"
 #include "proxy/flow.h"
-
-/* Holds an ordinary request's head; a larger one gets a buffer of max_header. */
-#define EXCHANGE_FIRST 4096
+#include "proxy/intake.h"
 
 enum exchange_state {
 	EXCHANGE_HEAD,		/* gathering the request's head */
@@ -31,12 +28,8 @@ struct exchange {
 	struct proxy *proxy;
 	struct reap reap;
 
-	char *in;			/* first[], or big */
-	char *big;			/* malloc'd where first[] is too small; NULL else */
-	size_t in_room, in_n;		/* bytes in it */
 	char *body_in;			/* a chunked body is read into it; NULL: none has to be */
-	struct slice rest;		/* what was read beyond the head, later beyond the body; in `in` or body_in */
-	struct h1 h1;
+	struct slice rest;		/* what was read beyond the head, later beyond the body; in the intake or body_in */
 
 	const struct service *service;
 	struct affinity_choice choice;	/* gateway != NULL: reserved and referenced, ours to give back */
@@ -65,18 +58,17 @@ struct exchange {
 	struct slice request_id;
 	char id[PROXY_REQUEST_ID];
 
-	struct head head;		/* of the request; big, so behind what is used much */
-	char first[EXCHANGE_FIRST];
+	/* The big ones, behind what is cleared at the beginning. */
+	struct intake intake;
+	struct head head;		/* of the request */
 };
-
-enum exchange_head { EXCHANGE_HEAD_WAIT, EXCHANGE_HEAD_DONE, EXCHANGE_HEAD_END, EXCHANGE_HEAD_FAILED, EXCHANGE_HEAD_REFUSED };
 
 /* rest: what was read already. NULL: out of memory. */
 struct exchange *exchange_new(struct client *c, struct slice rest) MUST_CHECK;
 /* Gives everything back without a record: nothing had come. */
 void exchange_drop(struct exchange *x);
-/* Reads on; with DONE exchange_begin() is due, with REFUSED (malformed, too large) *why is the reason. */
-enum exchange_head exchange_read_head(struct exchange *x, enum end_reason *why) MUST_CHECK;
+/* Reads on; with INTAKE_DONE exchange_begin() is due, with INTAKE_REFUSED exchange_fail() for *why. */
+enum intake_result exchange_read_head(struct exchange *x, enum end_reason *why) MUST_CHECK;
 void exchange_begin(struct exchange *x);
 /* The client's stream has something to say while the exchange is served. */
 void exchange_client_ready(struct exchange *x, unsigned what);
@@ -90,5 +82,18 @@ void exchange_abort(struct exchange *x, enum end_reason why);
 struct link *exchange_take_link(struct exchange *x) MUST_CHECK;
 /* Fills in what is known of the request and the choice. */
 void exchange_describe(const struct exchange *x, struct record *r);
+
+/* For its two halves, request.h and response.h. */
+
+/* Both bodies are through. */
+void exchange_finish(struct exchange *x);
+/* May the client's connection go on after the response? */
+bool exchange_can_keep(const struct exchange *x) MUST_CHECK;
+/* The chosen gateway is not the one after all. */
+void exchange_release_gateway(struct exchange *x);
+/* Who is waited for has changed. */
+void exchange_next_timer(struct exchange *x);
+/* The link's callback. */
+void exchange_gateway_ready(struct stream *s, unsigned what);
 
 #endif

@@ -34,10 +34,12 @@ struct flow {
 /* trailer: BODY_TRAILER_MAX bytes lent for the flow's life, or NULL. */
 void flow_init(struct flow *f, struct stream *from, struct stream *to, enum head_framing in, uint64_t length,
     enum head_framing out, char *trailer);
-/* Passes on what of *in belongs to the body, behind the bytes in *before (a head, or nothing), and leaves in *in what does not. */
+/* Passes on what of *in belongs to the body, behind the bytes in *before (a head, or nothing), and leaves in *in what
+ * does not. */
 enum flow_result flow_feed(struct flow *f, struct slice *in, struct buf *before) MUST_CHECK;
-/* Reads and passes on until the source is empty, the sink blocked, or others must have their turn (then it asks for more by
- * stream_again). buffer: where to read to (room bytes), NULL: the loop's scratch. *rest: what was read beyond the body's end. */
+/* Reads and passes on until the source is empty, the sink blocked, or others must have their turn (then it asks for
+ * more by stream_again). buffer: where to read to (room bytes), NULL: the loop's scratch. *rest: what was read beyond
+ * the body's end. */
 enum flow_result flow_pump(struct flow *f, char *buffer, size_t room, struct slice *rest) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Heads are copied into one buffer and leave in one write: for the few hundred bytes of a head that costs less than a vector
- * of thirty pieces costs the kernel.
+ * Heads are copied into one buffer and leave in one write: for the few hundred bytes of a head that costs less than a
+ * vector of thirty pieces costs the kernel.
  */
 #include "proxy/forward.h"
 
@@ -59,6 +59,35 @@ is_ours_to_say(enum field_id id, bool trusted)
 	}
 }
 
+/* What frames a message or speaks for us, with "_" for "-": gateways that make variables of fields (RFC 3875, 4.1.18)
+ * read both as one, and might take the client's word for ours. */
+static bool
+is_disguised(const struct field *f)
+{
+	char text[sizeof "X-Forwarded-Proto"];
+	bool differs = false;
+
+	if (f->id != FIELD_OTHER || f->name.n > sizeof text)
+		return false;
+	for (size_t i = 0; i < f->name.n; i++) {
+		text[i] = f->name.p[i] == '_' ? '-' : f->name.p[i];
+		differs |= text[i] != f->name.p[i];
+	}
+	if (!differs)
+		return false;
+	switch (head_field_id(slice_make(text, f->name.n))) {
+	case FIELD_CONTENT_LENGTH:
+	case FIELD_TRANSFER_ENCODING:
+	case FIELD_X_FORWARDED_FOR:
+	case FIELD_X_FORWARDED_HOST:
+	case FIELD_X_FORWARDED_PROTO:
+	case FIELD_X_REQUEST_ID:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 forward_for(const struct exchange *x, struct buf *to)
 {
@@ -107,7 +136,7 @@ forward_request(const struct exchange *x, struct buf *to)
 	for (unsigned i = 0; i < h->fields; i++) {
 		const struct field *f = &h->field[i];
 
-		if (f->hop || is_ours_to_say(f->id, x->client->trusted))
+		if (f->hop || is_ours_to_say(f->id, x->client->trusted) || is_disguised(f))
 			continue;
 		if (f->id == FIELD_COOKIE)
 			forward_cookie(to, f, ours);
@@ -200,6 +229,13 @@ forward_response_framing(const struct exchange *x, const struct head *h, enum he
 		buf_lit(to, "Connection: keep-alive\r\n");
 }
 
+/* Our cookie is ours to set. */
+static bool
+sets_our_cookie(const struct field *f, struct slice ours)
+{
+	return f->id == FIELD_SET_COOKIE && ours.n != 0 && slice_eq(cookie_set_name(f->value), ours);
+}
+
 bool
 forward_response(const struct exchange *x, const struct head *h, enum head_framing out, struct buf *to)
 {
@@ -210,8 +246,7 @@ forward_response(const struct exchange *x, const struct head *h, enum head_frami
 	for (unsigned i = 0; i < h->fields; i++) {
 		const struct field *f = &h->field[i];
 
-		if (f->hop || (f->id == FIELD_CACHE_CONTROL && replace_cache) ||
-		    (f->id == FIELD_SET_COOKIE && ours.n != 0 && slice_eq(cookie_set_name(f->value), ours)))
+		if (f->hop || (f->id == FIELD_CACHE_CONTROL && replace_cache) || sets_our_cookie(f, ours))
 			continue;
 		dated |= f->id == FIELD_DATE;
 		forward_field(to, f->name, f->value);
@@ -226,11 +261,13 @@ forward_response(const struct exchange *x, const struct head *h, enum head_frami
 }
 
 bool
-forward_interim(const struct head *h, struct buf *to)
+forward_interim(const struct exchange *x, const struct head *h, struct buf *to)
 {
+	struct slice ours = affinity_cookie_name(x->service->affinity);
+
 	forward_status(to, h);
 	for (unsigned i = 0; i < h->fields; i++)
-		if (!h->field[i].hop)
+		if (!h->field[i].hop && !sets_our_cookie(&h->field[i], ours))
 			forward_field(to, h->field[i].name, h->field[i].value);
 	buf_lit(to, "\r\n");
 	return !to->full;

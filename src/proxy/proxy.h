@@ -2,8 +2,8 @@
 /*
  * proxy.h - one worker's share of the proxy: what its clients, exchanges and sessions need from around them.
  *
- * Made by the worker on the main thread, then used by that worker's thread alone. What it points to and others share is
- * immutable or atomic.
+ * Made by the worker on the main thread, then used by that worker's thread alone. What it points to and others share
+ * is immutable or atomic.
  */
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H

@@ -2,8 +2,8 @@
 /*
  * route.h - where a request goes: a listener's routes by host and path, else the listener's pool.
  *
- * Built once from the configuration, immutable, for any thread. An exact host comes before a wildcard, a wildcard before any
- * host; among those that fit alike the longest path wins.
+ * Built once from the configuration, immutable, for any thread. An exact host comes before a wildcard, a wildcard
+ * before any host; among those that fit alike the longest path wins.
  */
 #ifndef PROXY_ROUTE_H
 #define PROXY_ROUTE_H

@@ -2,8 +2,8 @@
 /*
  * session.h - one upgraded WebSocket session: whose it is, where it goes, and the tunnel between.
  *
- * On its worker's list from the 101 to its end, when it hands out its record. It owns the gateway's link and the reservation
- * there, and outlives the exchange that began it; of the request it keeps only what the log line needs.
+ * On its worker's list from the 101 to its end, when it hands out its record. It owns the gateway's link and the
+ * reservation there, and outlives the exchange that began it; of the request it keeps only what the log line needs.
  */
 #ifndef PROXY_SESSION_H
 #define PROXY_SESSION_H
@@ -14,8 +14,9 @@
 
 struct session;
 
-/* The exchange's 101 has gone to the client. Takes over its link and choice; the rest stays the exchange's, to be dropped. early_*:
- * what either side sent right behind its part of the handshake. False: out of memory, nothing was taken. */
+/* The exchange's 101 has gone to the client. Takes over its link and choice; the rest stays the exchange's, to be
+ * dropped. early_*: what either side sent right behind its part of the handshake. False: out of memory, nothing was
+ * taken. */
 bool session_start(struct exchange *x, struct slice early_client, struct slice early_gateway) MUST_CHECK;
 /* Ends it properly, with a close frame to both sides (tunnel_close). */
 void session_close(struct session *s, enum end_reason why, uint64_t by_ms);

@@ -220,9 +220,12 @@ tunnel_ready(struct tunnel *t, enum tunnel_side side, unsigned what)
 	if (t->over)
 		return;
 	if (what & STREAM_CAN_READ) {
-		/* Nobody reads from a side that is held or has ended; that it broke off must be noticed all the same. */
+		/* Nobody reads from a side that is held or has ended; that it broke off must be noticed all the same.
+		 * But what a gateway said before, its last message and its close, is still the client's, slow as it
+		 * is. */
 		if (stream_has_failed(t->end[side].stream) ||
-		    ((tunnel_is_held(t, side) || t->end[side].ended) && stream_is_reset(t->end[side].stream)))
+		    (((tunnel_is_held(t, side) && side == TUNNEL_CLIENT) || t->end[side].ended) &&
+			stream_is_reset(t->end[side].stream)))
 			tunnel_broke(t, side);
 		else
 			tunnel_pump(t, side);
@@ -245,8 +248,8 @@ on_gateway_ready(struct stream *s, unsigned what)
 	tunnel_ready(s->owner, TUNNEL_GATEWAY, what);
 }
 
-/* A ping to each side that stands between frames; their pongs, which pass on unasked (RFC 6455, 5.5.3), show that they live, and
- * a ping that is not acknowledged runs into the socket's own time-out. */
+/* A ping to each side that stands between frames; their pongs, which pass on unasked (RFC 6455, 5.5.3), show that
+ * they live, and a ping that is not acknowledged runs into the socket's own time-out. */
 static void
 tunnel_ping(struct tunnel *t)
 {

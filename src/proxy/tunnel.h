@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tunnel.h - two streams that have become one WebSocket: bytes pass unchanged, under back-pressure, and frames are followed so
- * that the session can be ended properly.
+ * tunnel.h - two streams that have become one WebSocket: bytes pass unchanged, under back-pressure, and frames are
+ * followed so that the session can be ended properly.
  *
- * Knows nothing of requests, clients or gateways' names: two ends and a callback. Embedded in its session; one worker's.
- * The streams stay their owners', who close them when on_end has been called.
+ * Knows nothing of requests, clients or gateways' names: two ends and a callback. Embedded in its session; one
+ * worker's. The streams stay their owners', who close them when on_end has been called.
  */
 #ifndef PROXY_TUNNEL_H
 #define PROXY_TUNNEL_H
@@ -50,8 +50,8 @@ struct tunnel {
 /* Takes over both streams' callbacks. What each side had sent already goes first, in order. */
 void tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct stream *gateway, uint64_t idle_ms,
     uint64_t ping_ms, struct slice from_client, struct slice from_gateway, tunnel_end_fn *on_end);
-/* Ends it for this reason: a close frame to both sides, between frames, then their answers, TUNNEL_CLOSE_MS at most. A frame that
- * is under way may take until by_ms to end. */
+/* Ends it for this reason: a close frame to both sides, between frames, then their answers, TUNNEL_CLOSE_MS at most.
+ * A frame that is under way may take until by_ms to end. */
 void tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms);
 /* Ends it at once. */
 void tunnel_abort(struct tunnel *t, enum end_reason why);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The main thread's loop: it starts the workers when the gateways' first verdicts are in, and ends them in good order. */
+/* The main thread's loop: it starts the workers when the gateways' first verdicts are in, and ends them in good
+ * order. */
 #include "run/control.h"
 
 #include <errno.h>
@@ -14,8 +15,8 @@
 #include "pool/health.h"
 #include "run/notify.h"
 
-/* While stopping: how often sessions are closed, at least how many a second, and what part of the grace the spreading takes, so
- * that the last ones have time to say goodbye. */
+/* While stopping: how often sessions are closed, at least how many a second, and what part of the grace the spreading
+ * takes, so that the last ones have time to say goodbye. */
 #define STOP_TICK_MS 100
 #define STOP_LEAST_PER_S 200
 #define STOP_SPREAD_OF_GRACE 3 / 4

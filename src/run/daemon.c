@@ -44,7 +44,8 @@ daemon_prepare_pools(struct daemon *d, conf_report_fn *report, void *arg)
 	return good;
 }
 
-/* A listening socket is inherited by its connections, and so are its options: the pool decides before it is chosen. */
+/* A listening socket is inherited by its connections, and so are its options: the pool decides before it is
+ * chosen. */
 static uint64_t
 vanish_ms(const struct conf *cf, const struct conf_listener *l)
 {
@@ -122,7 +123,8 @@ users_own_state_dir(void)
 	return NULL;
 }
 
-/* Where the state is kept: as configured, or the default, which gives way to the user's own directory. NULL: neither will do. */
+/* Where the state is kept: as configured, or the default, which gives way to the user's own directory. NULL: neither
+ * will do. */
 static char *
 state_dir_find(const struct daemon *d, char **why)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * daemon.h - all that a configuration brings to life: pools, listeners, routes, the sealing keys, the log writer, workers.
+ * daemon.h - all that a configuration brings to life: pools, listeners, routes, the sealing keys, the log writer,
+ * workers.
  *
- * Built on the main thread in two steps, so that a configuration can be checked without taking anything: daemon_prepare finds
- * every mistake that only the system can show (addresses, certificates, users), daemon_open makes what lasts (state, logs) and
- * drops privileges. It owns everything it points to but the configuration.
+ * Built on the main thread in two steps, so that a configuration can be checked without taking anything:
+ * daemon_prepare finds every mistake that only the system can show (addresses, certificates, users), daemon_open
+ * makes what lasts (state, logs) and drops privileges. It owns everything it points to but the configuration.
  */
 #ifndef RUN_DAEMON_H
 #define RUN_DAEMON_H

@@ -2,8 +2,8 @@
 /*
  * mailbox.h - how threads ask something of one another: a queue of calls, and an eventfd that wakes its owner.
  *
- * Any thread posts. The owner waits for the descriptor by whatever loop it has, and delivers: the calls are then made on its
- * thread, in the order in which they were posted.
+ * Any thread posts. The owner waits for the descriptor by whatever loop it has, and delivers: the calls are then made
+ * on its thread, in the order in which they were posted.
  */
 #ifndef RUN_MAILBOX_H
 #define RUN_MAILBOX_H

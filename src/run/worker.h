@@ -2,8 +2,9 @@
 /*
  * worker.h - a thread with its loop, its listening sockets, its share of the proxy.
  *
- * Made on the main thread, runs on its own until it is told to stop and its last client has gone; then it says so once, and the
- * main thread joins it. All functions here are the main thread's; what they ask is done by the worker (mailbox.h).
+ * Made on the main thread, runs on its own until it is told to stop and its last client has gone; then it says so
+ * once, and the main thread joins it. All functions here are the main thread's; what they ask is done by the worker
+ * (mailbox.h).
  */
 #ifndef RUN_WORKER_H
 #define RUN_WORKER_H

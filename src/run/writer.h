@@ -2,10 +2,10 @@
 /*
  * writer.h - the thread that writes logs, so that nobody else waits for a disk, a pipe or syslog.
  *
- * One per process, with two outputs: the daemon's log and the access log. Each producer of access lines (a worker) has a
- * ring of its own that only it fills and only the writer empties, without a lock; the daemon's log, which is rare, has one
- * ring with a lock. A full ring drops the line, counts it, and the writer says how many were lost. A producer wakes the
- * writer only when it sleeps; the writer gathers for some milliseconds before it writes.
+ * One per process, with two outputs: the daemon's log and the access log. Each producer of access lines (a worker)
+ * has a ring of its own that only it fills and only the writer empties, without a lock; the daemon's log, which is
+ * rare, has one ring with a lock. A full ring drops the line, counts it, and the writer says how many were lost. A
+ * producer wakes the writer only when it sleeps; the writer gathers for some milliseconds before it writes.
  */
 #ifndef RUN_WRITER_H
 #define RUN_WRITER_H

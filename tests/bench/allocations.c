@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * For LD_PRELOAD: counts calls of malloc and its like, by whatever thread or library, into the file that ALLOCATIONS names: one
- * 64-bit number, mapped, so that another process can read it at any time.
+ * For LD_PRELOAD: counts calls of malloc and its like, by whatever thread or library, into the file that ALLOCATIONS
+ * names: one 64-bit number, mapped, so that another process can read it at any time.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

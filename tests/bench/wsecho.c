@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wsecho: a gateway that costs little, to measure a proxy by. Prints its port; answers GET by a short page on a kept connection,
- * upgrades to WebSocket, and echoes messages of up to 64 KiB that come in one piece each. One thread, epoll.
+ * wsecho: a gateway that costs little, to measure a proxy by. Prints its port; answers GET by a short page on a kept
+ * connection, upgrades to WebSocket, and echoes messages of up to 64 KiB that come in one piece each. One thread,
+ * epoll.
  */
 #include <arpa/inet.h>
 #include <err.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wsload PORT [tls]: clients that cost little, to measure a proxy by. Does what standard input says, a line each, and answers each
- * by a line when it is done:
+ * wsload PORT [tls]: clients that cost little, to measure a proxy by. Does what standard input says, a line each, and
+ * answers each by a line when it is done:
  *	open N		N more WebSocket sessions
  *	echo N		N round trips of a message of 125 bytes, in turn over the open sessions
  *	churn N		N sessions, one after the other, each opened, used for one echo, and closed

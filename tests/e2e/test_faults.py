@@ -91,6 +91,29 @@ def test_a_client_that_ends_in_the_midst_of_its_body(lab):
 	assert gateway.requests == []
 
 
+def test_a_client_that_reads_slowly_but_reads(lab):
+	"""What is on its way to it takes longer than body_timeout, but never stands still for that long."""
+	body = bytes(4_000_000)
+	daemon = lab.start([lab.http(pages={"/": lambda side, _: side.answer(body=body)})], listener={"body_timeout": "200ms"})
+	pace = threading.Event()
+	with lab.client(daemon, receive_buffer=32768) as c:
+		c.request("/")
+		c.read_until(b"\r\n\r\n")
+		got = len(c.buffer)
+		while got < len(body):
+			got += len(c.sock.recv(65536))
+			pace.wait(0.02)
+		assert got == len(body)
+	assert only_record(daemon)["why"] == "done"
+
+
+def test_a_client_that_stops_reading(lab):
+	daemon = lab.start([lab.http(pages={"/": lambda side, _: side.answer(body=bytes(20_000_000))})], listener={"body_timeout": "500ms"})
+	with lab.client(daemon, receive_buffer=4096) as c:
+		c.request("/")
+		assert only_record(daemon)["why"] == "client-stalled"
+
+
 # gateways that answer nonsense
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Feeds files to a fuzz target without libFuzzer: those named, or all of the target's corpus, which the program's own name
- * tells: replay_h1 reads tests/fuzz/corpus/h1. An empty corpus is a failure, since then nothing was tested.
+ * Feeds files to a fuzz target without libFuzzer: those named, or all of the target's corpus, which the program's own
+ * name tells: replay_h1 reads tests/fuzz/corpus/h1. An empty corpus is a failure, since then nothing was tested.
  */
 #include <dirent.h>
 #include <errno.h>

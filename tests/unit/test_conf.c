@@ -183,9 +183,9 @@ static const struct {
 	  "is not in this version; allowed: weight=0 to weight=256\n" },
 	{ BASE "[log]\nlevel = warning\n",
 	  "t.ini:7: [log] level: 'warning' is not known; allowed: error warn notice info debug\n" },
-	{ BASE "[log]\naccess = acces.log\n",
-	  "t.ini:7: [log] access: 'acces.log' is not known; allowed: off stdout stderr "
-	  "syslog, or a file by its absolute path\n" },
+	{ BASE "[log]\naccess = sdtout\n",
+	  "t.ini:7: [log] access: 'sdtout' is not known; allowed: off stdout stderr "
+	  "syslog, or a file, as /var/log/stickyd.log or ./stickyd.log\n" },
 	{ LISTENER "bind = localhost:80\n",
 	  "t.ini:5: [listener a] bind: 'localhost:80' is not an address to listen at; "
 	  "allowed: ADDRESS:PORT in digits, as 0.0.0.0:443, *:80 or [::]:443\n" },
@@ -215,7 +215,7 @@ static const struct {
 	  "allowed: ADDRESS or ADDRESS/BITS, as 10.0.0.0/8 or 2001:db8::/32\n" },
 	{ LISTENER "bind = 127.0.0.1:80\ntls = yes\ncertificate = /a.pem\n",
 	  "t.ini:7: [listener a] certificate: '/a.pem' is not "
-	  "a certificate and its key; allowed: two absolute paths, as /etc/stickyd/tls/a.pem "
+	  "a certificate and its key; allowed: two paths, as /etc/stickyd/tls/a.pem "
 	  "/etc/stickyd/tls/a.key\n" },
 	{ BASE "affinity = cokie\n",
 	  "t.ini:6: [pool p] affinity: 'cokie' is not a selector; allowed: cookie, or nothing at all "
@@ -629,6 +629,79 @@ test_include(void **state)
 	free(said);
 }
 
+/* A relative path begins at the directory of the file that it stands in, however that was named, and is kept
+ * absolute. */
+static void
+test_relative_paths(void **state)
+{
+	const struct files *f = *state;
+	char *working = getcwd(NULL, 0), *said, *text;
+	struct conf_options options = { .file = "main.ini" };
+	struct conf *c;
+
+	files_write(f, "main.ini", "[global]\nstate_dir = state\n[log]\noutput = stickyd.log\naccess = ./log/access\n");
+	files_write(f, "conf.d/a.ini",
+	    "[listener a]\nbind = *:80\npool = p\ntls = yes\ncertificate = a.pem ../a.key, /b.pem b.key\n"
+	    "[pool p]\ngateway = g x:1\n");
+	said = files_load(f, &c);
+	assert_string_equal(said, "");
+	text = printed(c);
+	conf_free(c);
+	assert_int_equal(chdir(f->directory), 0);
+	c = conf_load(&options, on_mistake, NULL);
+	assert_int_equal(chdir(working), 0);
+	assert_non_null(c);
+	free(said);
+	said = printed(c);
+	assert_string_equal(said, text);
+	free(said);
+	said = mem_printf("%s/state %s/stickyd.log %s/./log/access %s/conf.d/a.pem %s/conf.d/../a.key /b.pem %s/conf.d/b.key",
+	    f->directory, f->directory, f->directory, f->directory, f->directory, f->directory);
+	free(text);
+	text = mem_printf("%s %s %s %s %s %s %s", c->global.state_dir, c->log.output_file, c->log.access_file,
+	    c->listener[0].certificate[0].certificate_file, c->listener[0].certificate[0].key_file,
+	    c->listener[0].certificate[1].certificate_file, c->listener[0].certificate[1].key_file);
+	assert_string_equal(text, said);
+	assert_reads_back(c);
+	conf_free(c);
+	free(text);
+	free(said);
+	free(working);
+}
+
+/* What is printed has to read back, and a directory may have a name that no line can hold. */
+static void
+test_relative_paths_that_no_line_can_hold(void **state)
+{
+	static const struct {
+		const char *file, *text, *wanted;
+	} cases[] = {
+		{ "a ;b/t.ini", GLOBAL "state_dir = c\n",
+		  "a ;b/t.ini:7: [global] state_dir: 'c' is relative to a directory whose name has control bytes or ' ;'; "
+		  "allowed: an absolute path\n" },
+		{ "a\nb/t.ini", GLOBAL "[log]\naccess = ./c\n", "an absolute path\n" },
+		{ "a b/t.ini", LISTENER "bind = *:80\ntls = yes\ncertificate = /c d\n",
+		  "a b/t.ini:7: [listener a] certificate: '/c d' is relative to a directory whose name has a blank or a "
+		  "comma; allowed: absolute paths without those\n" },
+		{ "a b/t.ini", GLOBAL "state_dir = c d\n[log]\noutput = /e\t f.log\n", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct said s;
+		struct conf *c;
+
+		said_open(&s);
+		c = conf_load_bytes(cases[i].text, strlen(cases[i].text), cases[i].file, on_mistake, &s);
+		assert_non_null(strstr(said_text(&s), cases[i].wanted));
+		assert_int_equal(c != NULL, cases[i].wanted[0] == '\0');
+		if (c != NULL)
+			assert_reads_back(c);
+		conf_free(c);
+		said_close(&s);
+	}
+}
+
 /* The default is conf.d beside the first file; an empty include switches that off. */
 static void
 test_default_include(void **state)
@@ -776,6 +849,8 @@ main(void)
 		cmocka_unit_test(test_a_line_too_long_is_refused),
 		cmocka_unit_test(test_a_nul_is_refused),
 		cmocka_unit_test_setup_teardown(test_include, files_new, files_free),
+		cmocka_unit_test_setup_teardown(test_relative_paths, files_new, files_free),
+		cmocka_unit_test(test_relative_paths_that_no_line_can_hold),
 		cmocka_unit_test_setup_teardown(test_default_include, files_new, files_free),
 		cmocka_unit_test_setup_teardown(test_mistakes_of_all_files, files_new, files_free),
 		cmocka_unit_test_setup_teardown(test_cycles_end, files_new, files_free),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * wire.h - what tests of the network share: connected sockets, bytes in and out of them, and a loop that is turned until
- * something holds. Include it behind cmocka.h.
+ * wire.h - what tests of the network share: connected sockets, bytes in and out of them, and a loop that is turned
+ * until something holds. Include it behind cmocka.h.
  */
 #ifndef TESTS_UNIT_WIRE_H
 #define TESTS_UNIT_WIRE_H

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Accepting, and resting where nothing more can be taken: at max_connections, and without descriptors. */
+#include "net/acceptor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <sys/resource.h>
+
+#include "base/log.h"
+#include "wire.h"
+
+#define MANY 200
+
+static unsigned warnings;
+static char warned[512];
+
+static void
+on_log(enum log_level level, struct slice text)
+{
+	if (level != LOG_LEVEL_WARN)
+		return;
+	warnings++;
+	snprintf(warned, sizeof warned, "%.*s", SLICE_FMT(text));
+}
+
+static void
+no_report(void *arg, const char *line)
+{
+	(void)arg;
+	fail_msg("%s", line);
+}
+
+struct world {
+	struct loop *loop;
+	struct conf *conf;
+	struct listener *listener;
+	struct acceptor *acceptor;
+	int taken[MANY];
+	unsigned takes;
+	bool frees;			/* the acceptor, with the first connection */
+};
+
+static void
+on_connection(void *arg, struct listener *l, int fd, const struct addr *peer)
+{
+	struct world *w = arg;
+
+	assert_ptr_equal(l, w->listener);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(peer->sa.v4.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	w->taken[w->takes++] = fd;
+	if (w->frees) {
+		acceptor_free(w->acceptor);
+		w->acceptor = NULL;
+	}
+}
+
+static void
+world_init(struct world *w, const char *more)
+{
+	char *text = mem_printf("[listener l]\nbind = 127.0.0.1:0\npool = p\n%s\n[pool p]\ngateway = g 127.0.0.1:1\n", more);
+
+	*w = (struct world){ .loop = loop_new() };
+	warnings = 0;
+	log_to(on_log);
+	w->conf = conf_load_bytes(text, strlen(text), "test.ini", no_report, NULL);
+	free(text);
+	assert_non_null(w->conf);
+	w->listener = listener_new(&w->conf->listener[0], 1, 0, false, no_report, NULL);
+	assert_true(listener_listen(w->listener));
+	w->acceptor = acceptor_new(w->loop, w->listener, 0, 0, on_connection, w);
+}
+
+static void
+world_drop(struct world *w)
+{
+	while (w->takes != 0) {
+		close(w->taken[--w->takes]);
+		atomic_fetch_sub(&w->listener->connections, 1);
+	}
+}
+
+static void
+world_fini(struct world *w)
+{
+	world_drop(w);
+	assert_int_equal(w->listener->connections, 0);
+	acceptor_free(w->acceptor);
+	acceptor_free(NULL);
+	loop_free(w->loop);
+	listener_free(w->listener);
+	conf_free(w->conf);
+	log_to(NULL);
+}
+
+static void
+takes_all(void **state)
+{
+	struct world w;
+	int fd[MANY];
+
+	(void)state;
+	world_init(&w, "");
+	for (unsigned i = 0; i < MANY; i++)
+		fd[i] = wire_connect(&w.listener->bind[0].addr.sa.v4);
+	WIRE_UNTIL(w.loop, w.takes == MANY);
+	assert_int_equal(w.listener->connections, MANY);
+	assert_int_equal(warnings, 0);
+	for (unsigned i = 0; i < MANY; i++)
+		close(fd[i]);
+	world_fini(&w);
+}
+
+/* What is above max_connections waits in the kernel's queue, is said once, and comes in when there is room. */
+static void
+at_max_connections(void **state)
+{
+	struct world w;
+	int fd[8];
+
+	(void)state;
+	world_init(&w, "max_connections = 5");
+	for (unsigned i = 0; i < COUNT(fd); i++)
+		fd[i] = wire_connect(&w.listener->bind[0].addr.sa.v4);
+	WIRE_UNTIL(w.loop, w.takes == 5 && warnings == 1);
+	assert_non_null(strstr(warned, "listener l: max_connections reached: new connections wait (5 are open)"));
+	wire_turns(w.loop, 100);
+	assert_int_equal(w.takes, 5);
+	assert_int_equal(warnings, 1);
+	world_drop(&w);
+	WIRE_UNTIL(w.loop, w.takes == 3);
+	for (unsigned i = 0; i < COUNT(fd); i++)
+		close(fd[i]);
+	world_fini(&w);
+}
+
+/* Without descriptors: it rests, it does not spin, and nobody is lost. */
+static void
+without_descriptors(void **state)
+{
+	struct world w;
+	struct rlimit before, none;
+	unsigned turns = 0;
+	uint64_t end;
+	int fd;
+
+	(void)state;
+	world_init(&w, "");
+	fd = wire_connect(&w.listener->bind[0].addr.sa.v4);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)fd;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	end = clock_exact_us() + 250000;
+	for (; clock_exact_us() < end; turns++)
+		loop_turn(w.loop);		/* which waits by itself */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(w.takes, 0);
+	assert_true(turns < 50);
+	assert_int_equal(warnings, 1);
+	assert_non_null(strstr(warned, "Too many open files"));
+	WIRE_UNTIL(w.loop, w.takes == 1);
+	close(fd);
+	world_fini(&w);
+}
+
+/* By its own callback, in the middle of a batch; and while it rests. */
+static void
+freed(void **state)
+{
+	struct world w;
+	int fd[3];
+
+	(void)state;
+	for (unsigned rests = 0; rests < 2; rests++) {
+		world_init(&w, rests != 0 ? "max_connections = 1" : "");
+		w.frees = rests == 0;
+		for (unsigned i = 0; i < COUNT(fd); i++)
+			fd[i] = wire_connect(&w.listener->bind[0].addr.sa.v4);
+		WIRE_UNTIL(w.loop, w.takes == 1 && (rests == 0 || warnings == 1));
+		acceptor_free(w.acceptor);
+		w.acceptor = NULL;
+		wire_turns(w.loop, 5);
+		assert_int_equal(w.takes, 1);
+		for (unsigned i = 0; i < COUNT(fd); i++)
+			close(fd[i]);
+		world_fini(&w);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_all),
+		cmocka_unit_test(at_max_connections),
+		cmocka_unit_test(without_descriptors),
+		cmocka_unit_test(freed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
