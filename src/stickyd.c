@@ -138,13 +138,16 @@ main(int argc, char **argv)
 {
 	struct options o;
 	struct conf *cf = NULL;
+	bool good;
 	int status;
 
 	options_read(&o, argc, argv);
 	status = o.done;
 	if (status == -1) {
-		cf = conf_load(&o.conf, on_mistake, NULL);
-		status = cf != NULL ? run(&o, cf) : 1;
+		cf = conf_load_anyway(&o.conf, &good, on_mistake, NULL);
+		status = good ? run(&o, cf) : 1;
+		if (!good && cf != NULL)
+			daemon_check_parts(cf, on_mistake, NULL);
 	}
 	conf_free(cf);
 	free(o.listen);

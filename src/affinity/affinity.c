@@ -3,6 +3,7 @@
 #include "affinity/affinity.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/mem.h"

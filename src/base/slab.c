@@ -33,7 +33,10 @@ slab_init(struct slab *s, size_t object_bytes)
 {
 	if (object_bytes < sizeof(struct slab_free))
 		object_bytes = sizeof(struct slab_free);
-	*s = (struct slab){ .object_bytes = (object_bytes + SLAB_ALIGN - 1) & ~(size_t)(SLAB_ALIGN - 1), .loose = SLAB_PLAIN };
+	*s = (struct slab){
+		.object_bytes = (object_bytes + SLAB_ALIGN - 1) & ~(size_t)(SLAB_ALIGN - 1),
+		.loose = SLAB_PLAIN,
+	};
 }
 
 void

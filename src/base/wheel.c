@@ -96,7 +96,7 @@ wheel_advance(struct wheel *w, uint64_t now_ms)
 {
 	uint64_t end = now_ms / WHEEL_SLOT_MS;
 
-	if (end >= w->tick && end - w->tick >= WHEEL_SLOTS)	/* slept over a whole turn: each slot once is enough */
+	if (end >= w->tick && end - w->tick >= WHEEL_SLOTS)	/* a whole turn was slept over: each slot once */
 		w->tick = end - WHEEL_SLOTS + 1;
 	while (w->tick <= end) {
 		unsigned slot = wheel_slot(w->tick++);	/* what is due at once goes into the next one */

@@ -5,8 +5,8 @@
  */
 #include "conf/audit.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"

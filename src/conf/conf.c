@@ -2,16 +2,28 @@
 /* The value itself: made by the loader, written and freed by the schema's rows. */
 #include "conf/conf.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "conf/expand.h"
 #include "conf/loader.h"
 #include "conf/schema.h"
 #include "conf/strings.h"
 #include "conf/type.h"
 
+static struct conf *
+only_if(bool good, struct conf *c)
+{
+	if (good)
+		return c;
+	conf_free(c);
+	return NULL;
+}
+
 struct conf *
-conf_load(const struct conf_options *options, conf_report_fn *report, void *arg)
+conf_load_anyway(const struct conf_options *options, bool *good, conf_report_fn *report, void *arg)
 {
 	struct loader l;
 
@@ -20,17 +32,29 @@ conf_load(const struct conf_options *options, conf_report_fn *report, void *arg)
 		loader_read_file(&l, options->file);
 	else
 		loader_read_options(&l, options);
-	return loader_finish(&l, report, arg);
+	return loader_finish(&l, good, report, arg);
+}
+
+struct conf *
+conf_load(const struct conf_options *options, conf_report_fn *report, void *arg)
+{
+	bool good;
+	struct conf *c = conf_load_anyway(options, &good, report, arg);
+
+	return only_if(good, c);
 }
 
 struct conf *
 conf_load_bytes(const char *bytes, size_t n, const char *name, conf_report_fn *report, void *arg)
 {
 	struct loader l;
+	struct conf *c;
+	bool good;
 
 	loader_init(&l);
 	loader_read_bytes(&l, slice_make(bytes, n), name);
-	return loader_finish(&l, report, arg);
+	c = loader_finish(&l, &good, report, arg);
+	return only_if(good, c);
 }
 
 static void
@@ -125,4 +149,24 @@ conf_pool_find(const struct conf *c, const char *name)
 		if (strcmp(c->pool[i].name, name) == 0)
 			return &c->pool[i];
 	return NULL;
+}
+
+void
+conf_complain(conf_report_fn *report, void *arg, struct conf_place place, const char *fmt, ...)
+{
+	char *what, *line;
+	va_list args;
+
+	va_start(args, fmt);
+	what = mem_vprintf(fmt, args);
+	va_end(args);
+	if (place.file == NULL)
+		line = mem_strdup(what);
+	else if (place.line == 0)
+		line = mem_printf("%s: %s", place.file, what);
+	else
+		line = mem_printf("%s:%u: %s", place.file, place.line, what);
+	report(arg, line);
+	free(line);
+	free(what);
 }

@@ -55,6 +55,7 @@ struct conf_global {
 	char *user, *group;		/* NULL: stay who started us */
 	char *state_dir;
 	bool state_dir_configured;	/* else the default, which may give way to the user's own */
+	struct conf_place user_place, group_place, state_dir_place;
 	uint64_t shutdown_grace_ms;
 };
 
@@ -64,6 +65,7 @@ struct conf_log {
 	char *output_file;
 	enum conf_log_target access;
 	char *access_file;
+	struct conf_place output_place, access_place;
 	enum conf_log_format format;
 };
 
@@ -164,10 +166,18 @@ struct conf_options {
 
 /* A mistake, as a whole line without newline. */
 typedef void conf_report_fn(void *arg, const char *line);
+/* For mistakes that are found when what is configured is opened: "FILE:LINE: " and the text; the text alone where no
+ * file says anything. */
+void conf_complain(conf_report_fn *report, void *arg, struct conf_place place, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
 /* NULL when there was any mistake; each has then been reported. Main thread, reads files, may use the resolver. */
 struct conf *conf_load(const struct conf_options *options, conf_report_fn *report, void *arg) MUST_CHECK;
-/* The same from bytes in memory, named `name` in messages; `include` is refused. For tests and fuzzing. */
+/* The same, but with mistakes there is a result too: with *good false it has what could be read, to look at its files and
+ * addresses in the same run, and for nothing else. NULL: the file can't be read. */
+struct conf *conf_load_anyway(const struct conf_options *options, bool *good, conf_report_fn *report, void *arg)
+    MUST_CHECK;
+/* conf_load from bytes in memory, named `name` in messages; `include` is refused. For tests and fuzzing. */
 struct conf *conf_load_bytes(const char *bytes, size_t n, const char *name, conf_report_fn *report, void *arg)
     MUST_CHECK;
 void conf_free(struct conf *c);			/* NULL is fine */

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +63,8 @@ loader_read(struct loader *l, size_t section, const struct schema_row *row, stru
 	const struct section *s = &l->sections.item[section];
 	struct type_reading r = { .row = row, .base = section_base(s, l->conf), .text = text, .place = place };
 
+	if (row->place_at != 0)
+		*(struct conf_place *)(void *)((char *)r.base + row->place_at) = place;
 	if (row->type->read(&r))
 		return;
 	section_key(s, row)->is_bad = true;
@@ -556,19 +558,18 @@ section_fill(const struct section *s, struct conf *c)
 }
 
 struct conf *
-loader_finish(struct loader *l, conf_report_fn *report, void *arg)
+loader_finish(struct loader *l, bool *good, conf_report_fn *report, void *arg)
 {
 	struct conf *c = l->conf;
-	size_t wrong;
 
 	for (size_t i = 0; i < l->sections.n; i++)
 		section_fill(&l->sections.item[i], c);
 	if (!l->is_unreadable)
 		audit_conf(c, &l->sections, l->first, &l->mistakes);
-	wrong = mistakes_report(&l->mistakes, &c->files, report, arg);
+	*good = mistakes_report(&l->mistakes, &c->files, report, arg) == 0;
 	mistakes_fini(&l->mistakes);
 	sections_fini(&l->sections);
-	if (wrong == 0)
+	if (!l->is_unreadable)
 		return c;
 	conf_free(c);
 	return NULL;

@@ -8,9 +8,6 @@
 #ifndef CONF_MISTAKE_H
 #define CONF_MISTAKE_H
 
-#include <stdarg.h>
-
-#include "base/check.h"
 #include "base/slice.h"
 #include "conf/conf.h"
 

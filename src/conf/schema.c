@@ -17,6 +17,7 @@
 #define YEAR (365 * DAY)	/* as good as never */
 
 #define AT(kind, field) .at = offsetof(struct conf_##kind, field)
+#define PLACE(kind, field) .place_at = offsetof(struct conf_##kind, field)
 #define ALSO(kind, field) .also = offsetof(struct conf_##kind, field)
 #define BETWEEN(least, most) .min = (least), .max = (most)
 #define LATER .type = NULL
@@ -69,12 +70,15 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_GLOBAL, "workers", &type_workers, "auto", AT(global, workers), ALSO(global, workers_auto),
 	  BETWEEN(1, 256), .restart = true,
 	  .help = "threads, one event loop each; auto = the CPUs this process may use" },
-	{ SCHEMA_GLOBAL, "user", &type_user, NULL, AT(global, user), .restart = true, .may_be_empty = true,
+	{ SCHEMA_GLOBAL, "user", &type_user, NULL, AT(global, user), PLACE(global, user_place),
+	  .restart = true, .may_be_empty = true,
 	  .help = "user to become after binding; none = whoever started it" },
-	{ SCHEMA_GLOBAL, "group", &type_user, NULL, AT(global, group), .restart = true, .may_be_empty = true,
+	{ SCHEMA_GLOBAL, "group", &type_user, NULL, AT(global, group), PLACE(global, group_place),
+	  .restart = true, .may_be_empty = true,
 	  .help = "group to become after binding; none = the user's" },
 	{ SCHEMA_GLOBAL, "state_dir", &type_state_dir, "/var/lib/stickyd", AT(global, state_dir),
-	  ALSO(global, state_dir_configured), .help = "directory of the sealing key" },
+	  ALSO(global, state_dir_configured), PLACE(global, state_dir_place),
+	  .help = "directory of the sealing key" },
 	{ SCHEMA_GLOBAL, "include", &type_include, "conf.d/*.ini", .may_be_empty = true,
 	  .help = "further files, relative to the including one" },
 	{ SCHEMA_GLOBAL, "shutdown_grace", &type_time, "30s", AT(global, shutdown_grace_ms), BETWEEN(0, DAY),
@@ -83,9 +87,9 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_LOG, "level", &type_word, "info", AT(log, level), .words = level_words,
 	  .help = "the least important lines that are still written" },
 	{ SCHEMA_LOG, "output", &type_log_target, "stderr", AT(log, output), ALSO(log, output_file),
-	  .words = output_words, .help = "where the daemon's log goes" },
+	  PLACE(log, output_place), .words = output_words, .help = "where the daemon's log goes" },
 	{ SCHEMA_LOG, "access", &type_log_target, "off", AT(log, access), ALSO(log, access_file),
-	  .words = access_words, .help = "where the access log goes" },
+	  PLACE(log, access_place), .words = access_words, .help = "where the access log goes" },
 	{ SCHEMA_LOG, "format", &type_word, "text", AT(log, format), .words = format_words,
 	  .help = "how lines of the access log are written" },
 

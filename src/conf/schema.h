@@ -40,6 +40,7 @@ struct schema_row {
 	uint64_t min, max;
 	const struct type_word *words;	/* ends with NULL */
 	size_t at, also;		/* of the field in the section's struct; of a second, where there is one */
+	size_t place_at;		/* of the place where it was given, for those who open it; 0: not kept */
 	const char *present;		/* of a later version: the text that means what this does; NULL: none does */
 	const char *help;
 };

@@ -2,7 +2,9 @@
 /* Sections and the structs they fill. */
 #include "conf/section.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 

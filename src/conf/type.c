@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "conf/mistake.h"
@@ -387,7 +388,8 @@ absolute_path(struct type_reading *r, struct slice name)
 	char *path = path_absolute(r->place.file, name);
 
 	if (path == NULL) {
-		type_fails(r, errno == ENAMETOOLONG ? "is too long" : "is relative, and the working directory is gone",
+		type_fails(r,
+		    errno == ENAMETOOLONG ? "is too long" : "is relative, and the working directory is gone",
 		    "an absolute path of at most %d bytes", PATH_MAX - 1);
 		return NULL;
 	}
@@ -441,10 +443,14 @@ read_log_target(struct type_reading *r)
 	if (found == NULL && !is_file_not_word(r->text))
 		return type_fails(r, "is not known", "%s, or a file, as /var/log/stickyd.log or ./stickyd.log",
 		    words_allowed(r->row->words, allowed));
-	*(int *)field_to_set(r) = found != NULL ? found->value : CONF_LOG_FILE;
-	if (found == NULL)
-		*file = absolute_path(r, r->text);
-	return found != NULL || *file != NULL;
+	if (found != NULL) {
+		*(int *)field_to_set(r) = found->value;
+		return true;
+	}
+	*file = absolute_path(r, r->text);
+	if (*file != NULL)
+		*(int *)field_to_set(r) = CONF_LOG_FILE;
+	return *file != NULL;
 }
 
 static char *

@@ -7,7 +7,6 @@
 #ifndef CONF_TYPE_H
 #define CONF_TYPE_H
 
-#include "base/check.h"
 #include "base/slice.h"
 #include "conf/conf.h"
 #include "conf/schema.h"

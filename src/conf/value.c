@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_MAX_BYTES 64
 #define HOST_MAX_BYTES 253
@@ -53,6 +54,8 @@ value_with_unit(struct slice text, const struct unit *units, size_t n, uint64_t 
 static const char *
 value_unit_text(uint64_t value, const struct unit *units, char text[VALUE_TIME_TEXT])
 {
+	if (value == 0)
+		return memcpy(text, "0", 2);
 	while (value % units->factor != 0)
 		units++;
 	snprintf(text, VALUE_TIME_TEXT, "%" PRIu64 "%s", value / units->factor, units->name);
@@ -72,8 +75,6 @@ value_time(struct slice text, uint64_t *ms)
 const char *
 value_time_text(uint64_t ms, char text[VALUE_TIME_TEXT])
 {
-	if (ms == 0)
-		return memcpy(text, "0", 2);
 	return value_unit_text(ms, time_units, text);
 }
 
@@ -86,8 +87,6 @@ value_size(struct slice text, uint64_t *bytes)
 const char *
 value_size_text(uint64_t bytes, char text[VALUE_TIME_TEXT])
 {
-	if (bytes == 0)
-		return memcpy(text, "0", 2);
 	return value_unit_text(bytes, size_units, text);
 }
 

@@ -7,6 +7,8 @@
  */
 #include "http/body.h"
 
+#include <string.h>
+
 #include "http/byte.h"
 
 #define BODY_SIZE_DIGITS 16
@@ -289,8 +291,9 @@ is_forbidden_in_trailers(struct slice name)
 		SLICE_LIT("content-type"), SLICE_LIT("cookie"), SLICE_LIT("date"), SLICE_LIT("expect"),
 		SLICE_LIT("expires"), SLICE_LIT("forwarded"), SLICE_LIT("host"), SLICE_LIT("keep-alive"),
 		SLICE_LIT("location"), SLICE_LIT("max-forwards"), SLICE_LIT("pragma"),
-		SLICE_LIT("proxy-authenticate"), SLICE_LIT("proxy-authorization"), SLICE_LIT("proxy-connection"), SLICE_LIT("range"),
-		SLICE_LIT("retry-after"), SLICE_LIT("set-cookie"), SLICE_LIT("te"), SLICE_LIT("trailer"),
+		SLICE_LIT("proxy-authenticate"), SLICE_LIT("proxy-authorization"),
+		SLICE_LIT("proxy-connection"), SLICE_LIT("range"), SLICE_LIT("retry-after"),
+		SLICE_LIT("set-cookie"), SLICE_LIT("te"), SLICE_LIT("trailer"),
 		SLICE_LIT("transfer-encoding"), SLICE_LIT("upgrade"), SLICE_LIT("vary"), SLICE_LIT("warning"),
 		SLICE_LIT("www-authenticate"), SLICE_LIT("x-real-ip"), SLICE_LIT("x-request-id"),
 	};

@@ -12,7 +12,7 @@
 #include "http/head.h"
 
 #define BODY_TRAILER_MAX 4096	/* bytes of a trailer section kept; more is refused */
-#define BODY_CHUNK_LINE_MAX 256	/* a chunk's size with its extensions; more is refused (a known way to make parsers work) */
+#define BODY_CHUNK_LINE_MAX 256	/* a chunk's size with its extensions, with which parsers are kept busy */
 
 enum body_result {
 	BODY_MORE,	/* all bytes are used up, the body goes on */
@@ -29,7 +29,7 @@ struct body_reader {
 	uint64_t left;		/* of the chunk, or of the length */
 	unsigned trailer_bytes;	/* of the trailer section so far, in trailer[] */
 	const char *why;	/* with BODY_BAD, static */
-	char *trailer;		/* lent by the caller, BODY_TRAILER_MAX bytes, or NULL: trailers are checked but dropped */
+	char *trailer;		/* BODY_TRAILER_MAX bytes, the caller's; NULL: trailers are checked and dropped */
 };
 
 void body_reader_init(struct body_reader *r, enum head_framing framing, uint64_t length, char *trailer);

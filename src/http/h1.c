@@ -8,6 +8,7 @@
 #include "http/h1.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #include "http/byte.h"
 

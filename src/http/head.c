@@ -2,6 +2,8 @@
 /* What can be told of names, lists and hosts without knowing how a head was framed. */
 #include "http/head.h"
 
+#include <string.h>
+
 #include "http/byte.h"
 
 /* The length and the first letter together tell these names apart; should a new one break that, the switch below

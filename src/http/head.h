@@ -48,8 +48,8 @@ struct field {
 	struct slice value;	/* without white space at its ends */
 	enum field_id id;
 	/* Hop-by-hop: by its nature, or because Connection names it (RFC 9110, 7.6.1). What frames and routes a
-	 * message can't be named away: Host, Content-Length, and what a proxy says for itself (Forwarded,
-	 * X-Forwarded-*, X-Request-Id). */
+	 * message can't be named away: Host, Content-Length, Expect, Sec-WebSocket-*, and what a proxy says for
+	 * itself (Forwarded, X-Forwarded-*, X-Request-Id). */
 	bool hop;
 };
 
@@ -74,15 +74,15 @@ struct head {
 	struct slice target;
 	struct slice path;		/* of an origin-form, without query, not decoded; else empty */
 	struct slice query;		/* behind "?"; p == NULL: none */
-	struct slice host;		/* of the Host field or, where given, the absolute-form's authority, with any port; may be empty */
+	struct slice host;		/* of Host or the absolute-form's authority, with any port; may be empty */
 	/* a response's */
 	unsigned status;
 	struct slice reason;
 	/* both */
 	unsigned minor;			/* HTTP/1.minor */
 	enum head_framing framing;
-	uint64_t content_length;	/* with FRAMING_LENGTH; for a response to HEAD and 304 framing is NONE and the field is kept */
-	bool keep_alive;		/* the sender lets the connection go on (version, Connection and framing together) */
+	uint64_t content_length;	/* with FRAMING_LENGTH (a 304 and what answers HEAD have NONE) */
+	bool keep_alive;		/* the connection may go on, by version, Connection and framing together */
 	bool expect_continue;
 	bool upgrade_websocket;		/* Connection has "upgrade" and Upgrade has "websocket" */
 	bool accepts_trailers;		/* TE: trailers */

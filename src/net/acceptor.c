@@ -97,7 +97,8 @@ acceptor_take(struct acceptor *a)
 	struct addr peer;
 	int fd;
 
-	if (atomic_load_explicit(&a->listener->connections, memory_order_relaxed) >= a->listener->conf->max_connections) {
+	if (atomic_load_explicit(&a->listener->connections, memory_order_relaxed) >=
+	    a->listener->conf->max_connections) {
 		acceptor_rest(a, "max_connections reached");
 		return false;
 	}

@@ -17,8 +17,8 @@ struct acceptor;
 typedef void acceptor_fn(void *arg, struct listener *l, int fd, const struct addr *peer);
 
 /* Takes the worker's socket of l->bind[bind]. */
-struct acceptor *acceptor_new(struct loop *loop, struct listener *l, size_t bind, unsigned worker, acceptor_fn *fn, void *arg)
-    MUST_CHECK;
+struct acceptor *acceptor_new(struct loop *loop, struct listener *l, size_t bind, unsigned worker, acceptor_fn *fn,
+    void *arg) MUST_CHECK;
 /* Closes the socket: what waits in its queue is reset by the kernel. NULL is fine. */
 void acceptor_free(struct acceptor *a);
 

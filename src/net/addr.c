@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "conf/value.h"

@@ -12,10 +12,10 @@
 
 #include "base/hash.h"
 #include "base/list.h"
-#include "base/mem.h"
 
 #define HASH_FUNCTION(key, n, hash) ((hash) = (unsigned)hash_bytes(key, n))
 #define HASH_NONFATAL_OOM 1
+#include <string.h>
 #include <uthash.h>
 
 #define IPLIMIT_SHARDS 16	/* a power of two */

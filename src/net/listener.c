@@ -16,16 +16,6 @@
 /* The kernel cuts it to net.core.somaxconn. A deploy brings everyone back in one second. */
 #define LISTENER_BACKLOG 65535
 
-static void
-listener_report(const struct listener *l, const struct conf_place *place, const char *key, const char *what,
-    conf_report_fn *report, void *arg)
-{
-	char *line = mem_printf("%s:%u: [listener %s] %s: %s", place->file, place->line, l->conf->name, key, what);
-
-	report(arg, line);
-	free(line);
-}
-
 static struct listener_nets
 nets_new(const struct conf_strings *texts)
 {
@@ -93,7 +83,6 @@ listener_bind_all(struct listener *l, uint64_t vanish_ms, bool check_only, conf_
 	l->bind = mem_zalloc(l->conf->bind.n * sizeof *l->bind);
 	for (size_t i = 0; i < l->conf->bind.n; i++) {
 		struct listener_bind *b = &l->bind[l->binds++];
-		char *what;
 
 		must(addr_parse(slice_of(l->conf->bind.item[i]), &b->addr));
 		b->fd = mem_zalloc(l->workers * sizeof *b->fd);
@@ -102,17 +91,16 @@ listener_bind_all(struct listener *l, uint64_t vanish_ms, bool check_only, conf_
 			continue;
 		if (check_only && errno == EADDRINUSE)
 			continue;
-		what = mem_printf("'%s': %s", l->conf->bind.item[i], strerror(errno));
-		listener_report(l, &l->conf->bind_place, "bind", what, report, arg);
-		free(what);
+		conf_complain(report, arg, l->conf->bind_place, "[listener %s] bind: '%s': %s", l->conf->name,
+		    l->conf->bind.item[i], strerror(errno));
 		good = false;
 	}
 	return good;
 }
 
 struct listener *
-listener_new(const struct conf_listener *cf, unsigned workers, uint64_t vanish_ms, bool check_only, conf_report_fn *report,
-    void *arg)
+listener_new(const struct conf_listener *cf, unsigned workers, uint64_t vanish_ms, bool check_only,
+    conf_report_fn *report, void *arg)
 {
 	struct listener *l = mem_zalloc(sizeof *l);
 	bool good = true;
@@ -164,8 +152,8 @@ listener_listen(struct listener *l)
 		for (unsigned w = 0; w < l->workers; w++) {
 			if (listen(l->bind[i].fd[w], LISTENER_BACKLOG) == 0)
 				continue;
-			log_error("listener %s: cannot listen on %s: %s", l->conf->name, addr_text(&l->bind[i].addr, text),
-			    strerror(errno));
+			log_error("listener %s: cannot listen on %s: %s", l->conf->name,
+			    addr_text(&l->bind[i].addr, text), strerror(errno));
 			return false;
 		}
 		log_notice("listener %s: listening on %s%s", l->conf->name, addr_text(&l->bind[i].addr, text),

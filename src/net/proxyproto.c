@@ -7,6 +7,7 @@
 #include "net/proxyproto.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #define V1_MAX 107	/* 2.1: the longest line, its CR LF included */
 #define V2_HEAD 16	/* 2.2: up to the addresses */

@@ -15,8 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-
 #define STREAM_MAGIC 0x57ae4111
 
 /* As long as a TLS record's payload: what SSL_write was refused must be offered again with at least that length. */
@@ -172,7 +170,7 @@ stream_tls_result(struct stream *s, int returned)
 	if (s->error != 0)
 		return STREAM_FAILED;
 	if (s->ended && SSL_is_init_finished(s->ssl))
-		return STREAM_END;	/* no close_notify: what was framed in the stream will tell whether it is whole */
+		return STREAM_END;	/* no close_notify: the framing inside will tell whether all has come */
 	return stream_fail(s, s->ended ? ECONNRESET : -1);
 }
 

@@ -50,7 +50,7 @@ struct stream {
 	bool connecting;		/* the first EPOLLOUT ends it */
 	bool readable;			/* the socket may have more */
 	bool hup;			/* the peer's end or an error has come: read until it is seen */
-	bool broken;			/* an error has come; recv tells of it only behind what was said before, and behind a FIN never */
+	bool broken;			/* by an error, which recv tells behind what was said, behind a FIN never */
 	bool read_needs_write;		/* TLS wants to write before it can read on */
 	bool shut_wanted, shut_done;
 	bool ended;			/* STREAM_END was returned */

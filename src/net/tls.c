@@ -13,9 +13,10 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -412,30 +413,30 @@ struct tls_reading {
 	bool failed;
 };
 
-static char *
-tls_line(const struct tls_reading *r, const char *file, const char *why)
+static void
+tls_tell(const struct tls_reading *r, conf_report_fn *report, void *arg, const char *file, const char *why)
 {
-	return mem_printf("%s:%u: [listener %s] certificate: %s: %s", r->cf->place.file, r->cf->place.line,
-	    r->listener->name, file, why);
+	conf_complain(report, arg, r->cf->place, "[listener %s] certificate: %s: %s", r->listener->name, file, why);
 }
 
 static void
 tls_complain(struct tls_reading *r, const char *file, const char *why)
 {
-	char *line = tls_line(r, file, why);
-
-	r->report(r->arg, line);
+	tls_tell(r, r->report, r->arg, file, why);
 	r->failed = true;
-	free(line);
+}
+
+static void
+on_warning(void *arg, const char *line)
+{
+	(void)arg;
+	log_warn("%s", line);
 }
 
 static void
 tls_warn(const struct tls_reading *r, const char *file, const char *why)
 {
-	char *line = tls_line(r, file, why);
-
-	log_warn("%s", line);
-	free(line);
+	tls_tell(r, on_warning, NULL, file, why);
 }
 
 /* There may be nobody to ask, and a daemon that waits for a passphrase has not started. */
@@ -587,14 +588,12 @@ tls_warn_of_unused(const struct tls_set *s, const struct conf_listener *cf)
 static bool
 tls_draw_ticket_keys(struct tls_set *s, const struct conf_listener *cf, conf_report_fn *report, void *arg)
 {
-	char *line, why[TLS_WHY];
+	char why[TLS_WHY];
 
 	if (RAND_priv_bytes(s->ticket_keys, sizeof s->ticket_keys) == 1)
 		return true;
-	line = mem_printf("%s:%u: [listener %s] tls: no random numbers: %s", cf->place.file, cf->place.line, cf->name,
+	conf_complain(report, arg, cf->place, "[listener %s] tls: no random numbers: %s", cf->name,
 	    tls_why(why, sizeof why));
-	report(arg, line);
-	free(line);
 	return false;
 }
 

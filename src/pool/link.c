@@ -24,7 +24,7 @@ struct link_idle {
 struct links {
 	struct loop *loop;
 	struct slab slab;
-	struct link_idle *idle;		/* a uthash by the pointer: no client chooses it, so the default hash will do */
+	struct link_idle *idle;		/* by the pointer: no client chooses it, so uthash's own hash will do */
 };
 
 struct links *
@@ -197,7 +197,8 @@ link_keep(struct link *k, unsigned most)
 	ALIVE(k, LINK_MAGIC);
 	/* What it said beyond its answer would be taken for the next one's; what it has not taken of a request would
 	 * stand before the next. */
-	if (most == 0 || stream_has_failed(&k->stream) || k->stream.ended || k->stream.hup || stream_is_blocked(&k->stream) ||
+	if (most == 0 || stream_has_failed(&k->stream) || k->stream.ended || k->stream.hup ||
+	    stream_is_blocked(&k->stream) ||
 	    (stream_may_have_more(&k->stream) && !stream_is_quiet(&k->stream))) {
 		link_close(k);
 		return;

@@ -187,11 +187,8 @@ static void
 pool_report(const struct conf_pool *cf, size_t index, const char *what, conf_report_fn *report, void *arg)
 {
 	const struct conf_gateway *g = &cf->gateway[index];
-	char *line = mem_printf("%s:%u: [pool %s] gateway: '%s %s': %s", g->place.file, g->place.line, cf->name,
-	    g->name, g->address, what);
 
-	report(arg, line);
-	free(line);
+	conf_complain(report, arg, g->place, "[pool %s] gateway: '%s %s': %s", cf->name, g->name, g->address, what);
 }
 
 static bool

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "net/proxyproto.h"
 #include "proxy/exchange.h"
-#include "proxy/session.h"
 
 #define CLIENT_MAGIC 0xc11e4701
 
@@ -43,8 +42,8 @@ client_text(const struct client *c, char text[CLIENT_TEXT])
 {
 	char peer[ADDR_TEXT];
 
-	snprintf(text, CLIENT_TEXT, "%s (listener %.48s) while %s", addr_text(&c->peer, peer), c->door->listener->conf->name,
-	    client_states[c->state].doing);
+	snprintf(text, CLIENT_TEXT, "%s (listener %.48s) while %s", addr_text(&c->peer, peer),
+	    c->door->listener->conf->name, client_states[c->state].doing);
 	return text;
 }
 
@@ -170,18 +169,25 @@ client_reading_due(const struct client *c)
 	return c->exchange->begun_ms + l->header_timeout_ms;
 }
 
+/* Some of a request has come. */
+static bool
+client_has_begun(const struct client *c)
+{
+	return c->exchange != NULL && c->exchange->intake.n != 0;
+}
+
 /* The peer is gone, or has closed its half, before a whole head. */
 static void
 client_left(struct client *c, bool failed)
 {
-	bool quiet = c->exchange == NULL || c->exchange->intake.n == 0;
 	char detail[128];
 
 	if (!stream_is_established(&c->stream)) {
-		client_say_end(c, END_CLIENT_TLS, failed ? stream_why(&c->stream, detail, sizeof detail) : "closed in its handshake");
+		client_say_end(c, END_CLIENT_TLS,
+		    failed ? stream_why(&c->stream, detail, sizeof detail) : "closed in its handshake");
 		return;
 	}
-	if (quiet) {
+	if (!client_has_begun(c)) {
 		client_end(c, failed ? END_CLIENT_RESET : END_CLIENT_CLOSED);
 		return;
 	}
@@ -299,8 +305,8 @@ client_enter(struct client *c)
 		return false;
 	}
 	c->trusted = listener_trusts(l, &c->peer);
-	c->counted = l->iplimit != NULL && iplimit_enter(l->iplimit, &c->peer, c->since_ms);
-	c->limited = l->iplimit != NULL && !c->counted;
+	c->counted = iplimit_enter(l->iplimit, &c->peer, c->since_ms);
+	c->limited = !c->counted;
 	return true;
 }
 
@@ -383,7 +389,7 @@ client_reading_timeout(struct client *c)
 		client_end(c, END_CLIENT_STALLED);
 		return;
 	}
-	if (c->exchange == NULL || c->exchange->intake.n == 0) {
+	if (!client_has_begun(c)) {
 		/* Not a byte of a request: an answer could be taken for one to the next. */
 		if (why == END_CLIENT_IDLE)
 			client_end(c, why);
@@ -437,7 +443,7 @@ void
 client_stop(struct client *c)
 {
 	ALIVE(c, CLIENT_MAGIC);
-	if (c->state != CLIENT_GREETING && (c->state != CLIENT_READING || (c->exchange != NULL && c->exchange->intake.n != 0)))
+	if (c->state != CLIENT_GREETING && (c->state != CLIENT_READING || client_has_begun(c)))
 		return;
 	if (client_is_held(c))
 		client_close_soon(c, END_STOPPING, true);

@@ -41,7 +41,7 @@ enum end_whose { END_BY_CLIENT, END_BY_GATEWAY, END_BY_SELF };
 	X(REDIRECT,           "redirect",              SELF,       0,    0) \
 	X(TUNNEL_IDLE,        "tunnel-idle",           SELF,       0, 1001) \
 	X(STOPPING,           "stopping",              SELF,     503, 1001) \
-	X(EXHAUSTED,          "exhausted",             SELF,     503,    0) /* descriptors or ports: none for a gateway */ \
+	X(EXHAUSTED,          "exhausted",             SELF,     503,    0) /* of descriptors or ports */ \
 	X(NO_MEMORY,          "no-memory",             SELF,     503, 1013)
 
 enum end_reason {

@@ -26,7 +26,7 @@ exchange_new(struct client *c, struct slice rest)
 
 	if (x == NULL)
 		return NULL;
-	memset(x, 0, offsetof(struct exchange, intake));	/* the intake and the head are filled before they are read */
+	memset(x, 0, offsetof(struct exchange, intake));	/* the rest is filled before it is read */
 	x->magic = EXCHANGE_MAGIC;
 	x->client = c;
 	x->proxy = client_proxy(c);
@@ -96,8 +96,10 @@ exchange_describe(const struct exchange *x, struct record *r)
 {
 	uint64_t now_us = clock_exact_us();
 
-	*r = (struct record){ .kind = RECORD_REQUEST, .client = x->addr, .peer = x->client->peer, .pool = "-", .gateway = "-",
-		.how = "-" };
+	*r = (struct record){
+		.kind = RECORD_REQUEST, .client = x->addr, .peer = x->client->peer,
+		.pool = "-", .gateway = "-", .how = "-",
+	};
 	r->total_us = x->begun_us != 0 ? now_us - x->begun_us : 0;
 	r->at_us = clock_wall_us() - r->total_us;
 	r->listener = x->client->door->listener->conf->name;
@@ -218,10 +220,10 @@ exchange_say(const struct exchange *x, enum end_reason why)
 		what = x->down.reader.why;
 	else if (k != NULL && stream_has_failed(&k->stream))
 		what = stream_why(&k->stream, detail, sizeof detail);
-	log_info("client %s: %s%s%s (pool %s, gateway %s, request %.*s)", client_text(x->client, text), end_info(why)->word,
-	    what != NULL && *what != '\0' ? ": " : "", what != NULL ? what : "",
-	    x->service != NULL ? x->service->conf->name : "-", x->choice.gateway != NULL ? x->choice.gateway->name : "-",
-	    SLICE_FMT(x->request_id));
+	log_info("client %s: %s%s%s (pool %s, gateway %s, request %.*s)", client_text(x->client, text),
+	    end_info(why)->word, what != NULL && *what != '\0' ? ": " : "", what != NULL ? what : "",
+	    x->service != NULL ? x->service->conf->name : "-",
+	    x->choice.gateway != NULL ? x->choice.gateway->name : "-", SLICE_FMT(x->request_id));
 }
 
 static void
@@ -244,14 +246,15 @@ exchange_fail(struct exchange *x, enum end_reason why)
 		exchange_make_id(x);
 	exchange_say(x, why);
 	if (status != 0 && x->state != EXCHANGE_RESPONDING) {
-		exchange_reply(x, why, status, SLICE_NONE, end_info(why)->whose != END_BY_CLIENT && exchange_can_keep(x));
+		exchange_reply(x, why, status, SLICE_NONE,
+		    end_info(why)->whose != END_BY_CLIENT && exchange_can_keep(x));
 		return;
 	}
 	exchange_over(x, why);
 	if (end_info(why)->whose == END_BY_CLIENT)
 		client_end(c, why);
 	else
-		client_served(c, why, false, true, SLICE_NONE);		/* what came before the break is still delivered */
+		client_served(c, why, false, true, SLICE_NONE);		/* what came before is still delivered */
 }
 
 void
@@ -387,7 +390,8 @@ exchange_client_ready(struct exchange *x, unsigned what)
 {
 	ALIVE(x, EXCHANGE_MAGIC);
 	if (what & STREAM_CAN_READ) {
-		if (x->state >= EXCHANGE_WAITING && !x->up.done && !x->up_dead && !stream_has_failed(&x->client->stream))
+		if (x->state >= EXCHANGE_WAITING && !x->up.done && !x->up_dead &&
+		    !stream_has_failed(&x->client->stream))
 			request_pump(x);
 		else if (stream_is_reset(&x->client->stream))
 			exchange_fail(x, END_CLIENT_RESET);

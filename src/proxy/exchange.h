@@ -29,7 +29,7 @@ struct exchange {
 	struct reap reap;
 
 	char *body_in;			/* a chunked body is read into it; NULL: none has to be */
-	struct slice rest;		/* what was read beyond the head, later beyond the body; in the intake or body_in */
+	struct slice rest;		/* read beyond the head, later beyond the body; in the intake or body_in */
 
 	const struct service *service;
 	struct affinity_choice choice;	/* gateway != NULL: reserved and referenced, ours to give back */

@@ -193,8 +193,9 @@ static bool
 is_private_already(const struct head *h)
 {
 	for (unsigned i = 0; i < h->fields; i++)
-		if (h->field[i].id == FIELD_CACHE_CONTROL && (head_list_has(h->field[i].value, SLICE_LIT("private")) ||
-		                                                 head_list_has(h->field[i].value, SLICE_LIT("no-store"))))
+		if (h->field[i].id == FIELD_CACHE_CONTROL &&
+		    (head_list_has(h->field[i].value, SLICE_LIT("private")) ||
+		        head_list_has(h->field[i].value, SLICE_LIT("no-store"))))
 			return true;
 	return false;
 }
@@ -204,8 +205,8 @@ static void
 forward_set_cookie(const struct exchange *x, const struct head *h, struct buf *to)
 {
 	char value[AFFINITY_SET_COOKIE];
-	size_t n = affinity_set_cookie(x->service->affinity, x->proxy->sealer, &x->choice, x->client->stream.ssl != NULL,
-	    clock_wall_us() / 1000000, value);
+	size_t n = affinity_set_cookie(x->service->affinity, x->proxy->sealer, &x->choice,
+	    x->client->stream.ssl != NULL, clock_wall_us() / 1000000, value);
 
 	if (n == 0)
 		return;

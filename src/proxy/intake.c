@@ -33,11 +33,10 @@ intake_fini(struct intake *in)
 static bool
 intake_grow(struct intake *in)
 {
-	size_t most = in->h1.max_bytes + 1, room = in->room * 4 < most ? in->room * 4 : most;
+	size_t most = in->h1.max_bytes, room = in->room * 4 < most ? in->room * 4 : most;
 	char *big;
 
-	if (room <= in->room)
-		return false;
+	must(room > in->room);		/* with max_bytes the parser has an answer */
 	big = realloc(in->big, room);
 	if (big == NULL)
 		return false;

@@ -2,9 +2,9 @@
 /*
  * intake.h - where a request's bytes are gathered until its head is complete.
  *
- * An ordinary head fits into the intake itself; a larger one gets memory that grows up to max_header_bytes, and one
- * byte more, by which the parser sees that it is too much. The head's slices point in here, so it lives as long as
- * they do. Embedded in its exchange.
+ * An ordinary head fits into the intake itself; a larger one gets memory that grows up to max_header_bytes, as does
+ * what the request before has left. The head's slices point in here, so it lives as long as they do. Embedded in its
+ * exchange.
  */
 #ifndef PROXY_INTAKE_H
 #define PROXY_INTAKE_H
@@ -36,7 +36,8 @@ bool intake_init(struct intake *in, size_t max_header_bytes, struct slice rest) 
 void intake_fini(struct intake *in);
 /* Reads until the head is complete or nothing more is there. With INTAKE_REFUSED *why is the reason, and h1.why may
  * say more. */
-enum intake_result intake_read(struct intake *in, struct stream *s, struct head *head, enum end_reason *why) MUST_CHECK;
+enum intake_result intake_read(struct intake *in, struct stream *s, struct head *head, enum end_reason *why)
+    MUST_CHECK;
 /* With INTAKE_DONE: what came behind the head. */
 struct slice intake_rest(const struct intake *in);
 

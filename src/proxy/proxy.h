@@ -39,10 +39,10 @@ struct proxy {
 	struct slab clients, exchanges, sessions;
 	struct list client_list;		/* all clients, for stopping */
 	struct list session_list;		/* all upgraded sessions */
-	struct head *response;			/* a gateway's head while it is passed on: too big for the stack of a callback */
+	struct head *response;			/* a gateway's, while it is passed on: too big for the stack */
 	proxy_record_fn *on_record;		/* NULL: nobody wants them */
 	proxy_notice_fn *on_failed_connects;
-	void *arg;
+	void *arg;				/* both callbacks' */
 	bool stopping;
 	uint64_t stop_by_ms;			/* when stopping: what is not over by then is aborted */
 	uint64_t id_base, id_next;		/* of request ids */
@@ -74,6 +74,7 @@ void proxy_abort(struct proxy *p);
 
 /* The Date field's value (RFC 9110, 5.6.7) of this second. */
 struct slice proxy_date(struct proxy *p);
+/* A new one: lower-case hexadecimal digits, not terminated. */
 void proxy_request_id(struct proxy *p, char id[PROXY_REQUEST_ID]);
 
 #endif

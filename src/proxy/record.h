@@ -15,7 +15,7 @@ enum record_kind { RECORD_REQUEST, RECORD_SESSION };
 struct record {
 	enum record_kind kind;
 	uint64_t at_us;			/* when it began, the calendar's */
-	struct addr client;		/* the believed address (PROXY, X-Forwarded-For of a trusted proxy), else the peer's */
+	struct addr client;		/* by PROXY or a trusted X-Forwarded-For, else the peer's */
 	struct addr peer;		/* who is connected to us */
 	const char *listener;
 	const char *pool, *gateway;	/* "-" where none was chosen */
@@ -26,7 +26,7 @@ struct record {
 	struct slice referer, user_agent;
 	struct slice request_id;
 	unsigned status;		/* 0: no answer was given */
-	uint64_t bytes_in, bytes_out;	/* from the client, to the client: heads and bodies, or the session's bytes; no TLS, no chunk sizes */
+	uint64_t bytes_in, bytes_out;	/* from and to the client: heads and bodies, or frames; no chunk sizes */
 	uint64_t messages_in, messages_out;	/* of a session */
 	uint64_t queue_us;		/* until a gateway was connected */
 	uint64_t response_us;		/* from there until its head; 0: none came */

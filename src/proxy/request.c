@@ -19,8 +19,8 @@ request_choose(struct exchange *x)
 {
 	char text[ADDR_TEXT];
 
-	affinity_choose(x->service->affinity, x->proxy->sealer, &x->head, &x->addr, &x->tried, clock_wall_us() / 1000000,
-	    &x->choice);
+	affinity_choose(x->service->affinity, x->proxy->sealer, &x->head, &x->addr, &x->tried,
+	    clock_wall_us() / 1000000, &x->choice);
 	x->chosen = true;
 	x->proxy->counts.affinity[x->choice.outcome]++;
 	if (x->choice.outcome == AFFINITY_INVALID)
@@ -224,8 +224,8 @@ is_our_own_want(int error)
 static void
 request_found_us_wanting(struct exchange *x, int error)
 {
-	log_warn("pool %s: gateway %s: cannot connect: %s (request %.*s)", x->service->conf->name, x->choice.gateway->name,
-	    strerror(error), SLICE_FMT(x->request_id));
+	log_warn("pool %s: gateway %s: cannot connect: %s (request %.*s)", x->service->conf->name,
+	    x->choice.gateway->name, strerror(error), SLICE_FMT(x->request_id));
 	exchange_fail(x, END_EXHAUSTED);
 }
 

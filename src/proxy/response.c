@@ -98,7 +98,8 @@ response_pass(struct exchange *x, const struct head *h, struct slice rest)
 	x->head_out_bytes = b.n;
 	x->responded_us = clock_exact_us();
 	x->moved_ms = loop_now_ms(x->proxy->loop);
-	flow_init(&x->down, &x->link->stream, &x->client->stream, h->framing, h->content_length, out, x->trailer_down);
+	flow_init(&x->down, &x->link->stream, &x->client->stream, h->framing, h->content_length, out,
+	    x->trailer_down);
 	r = flow_feed(&x->down, &rest, &b);
 	if (r != FLOW_BAD || x->down.sent)
 		x->state = EXCHANGE_RESPONDING;		/* else it can still be refused */
@@ -165,12 +166,11 @@ static bool
 response_keep(struct exchange *x, struct slice bytes)
 {
 	if (x->response_in == NULL) {
-		x->response_in = malloc(RESPONSE_HEAD_MAX + 1);
+		x->response_in = malloc(RESPONSE_HEAD_MAX);
 		if (x->response_in == NULL)
 			return false;
 	}
-	if (bytes.n > RESPONSE_HEAD_MAX + 1)
-		return false;
+	must(bytes.n < RESPONSE_HEAD_MAX);	/* with all of it the parser has an answer */
 	memmove(x->response_in, bytes.p, bytes.n);
 	x->response_n = bytes.n;
 	return true;
@@ -213,17 +213,19 @@ response_parse(struct exchange *x, struct slice bytes)
 void
 response_read(struct exchange *x)
 {
-	for (unsigned budget = RESPONSE_READS; x->state == EXCHANGE_WAITING && !stream_is_blocked(&x->client->stream); budget--) {
+	unsigned budget = RESPONSE_READS;
+
+	while (x->state == EXCHANGE_WAITING && !stream_is_blocked(&x->client->stream)) {
 		struct stream *s = &x->link->stream;
 		struct slice got;
 		enum stream_result r;
 
-		if (budget == 0) {
+		if (budget-- == 0) {
 			stream_again(s);
 			return;
 		}
 		if (x->response_n != 0)
-			r = stream_read(s, x->response_in + x->response_n, RESPONSE_HEAD_MAX + 1 - x->response_n, &got);
+			r = stream_read(s, x->response_in + x->response_n, RESPONSE_HEAD_MAX - x->response_n, &got);
 		else
 			r = stream_read(s, NULL, LOOP_SCRATCH, &got);
 		if (r == STREAM_WAIT)

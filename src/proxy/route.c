@@ -3,6 +3,7 @@
 #include "proxy/route.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 

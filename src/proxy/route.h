@@ -33,7 +33,8 @@ struct routes {
 };
 
 /* services: one for each pool of the configuration, in its order. Both must outlive the result. */
-struct routes *routes_new(const struct conf *cf, const struct conf_listener *listener, const struct service *services) MUST_CHECK;
+struct routes *routes_new(const struct conf *cf, const struct conf_listener *listener, const struct service *services)
+    MUST_CHECK;
 void routes_free(struct routes *r);		/* NULL is fine */
 /* NULL: nothing takes it. */
 const struct route *routes_find(const struct routes *r, struct slice host, struct slice path);

@@ -3,8 +3,10 @@
 #include "proxy/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/sock.h"
+#include "proxy/tunnel.h"
 
 #define SESSION_MAGIC 0x5e5510e5
 
@@ -85,8 +87,10 @@ session_record(const struct session *s, struct record *r)
 	const struct tunnel *t = &s->tunnel;
 	size_t n = 0;
 
-	*r = (struct record){ .kind = RECORD_SESSION, .client = f->addr, .peer = s->client->peer, .method = SLICE_LIT("GET"),
-		.minor = 1, .status = 101, .how = f->how };
+	*r = (struct record){
+		.kind = RECORD_SESSION, .client = f->addr, .peer = s->client->peer, .method = SLICE_LIT("GET"),
+		.minor = 1, .status = 101, .how = f->how,
+	};
 	r->total_us = clock_exact_us() - f->begun_us;
 	r->at_us = clock_wall_us() - r->total_us;
 	r->listener = s->client->door->listener->conf->name;

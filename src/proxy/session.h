@@ -8,9 +8,7 @@
 #ifndef PROXY_SESSION_H
 #define PROXY_SESSION_H
 
-#include "proxy/client.h"
 #include "proxy/exchange.h"
-#include "proxy/tunnel.h"
 
 struct session;
 

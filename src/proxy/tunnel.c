@@ -258,7 +258,8 @@ tunnel_ping(struct tunnel *t)
 
 	must(RAND_bytes(mask, sizeof mask) == 1);
 	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
-		if (t->end[to].deaf || stream_is_blocked(t->end[to].stream) || !frame_is_between(&t->end[other(to)].sent))
+		if (t->end[to].deaf || stream_is_blocked(t->end[to].stream) ||
+		    !frame_is_between(&t->end[other(to)].sent))
 			continue;
 		tunnel_write(t, to, slice_make(frame, frame_write_ping(frame, to == TUNNEL_GATEWAY ? mask : NULL)));
 	}
@@ -305,7 +306,9 @@ void
 tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct stream *gateway, uint64_t idle_ms,
     uint64_t ping_ms, struct slice from_client, struct slice from_gateway, tunnel_end_fn *on_end)
 {
-	*t = (struct tunnel){ .magic = TUNNEL_MAGIC, .loop = l, .on_end = on_end, .idle_ms = idle_ms, .ping_ms = ping_ms };
+	*t = (struct tunnel){
+		.magic = TUNNEL_MAGIC, .loop = l, .on_end = on_end, .idle_ms = idle_ms, .ping_ms = ping_ms,
+	};
 	t->end[TUNNEL_CLIENT].stream = client;
 	t->end[TUNNEL_GATEWAY].stream = gateway;
 	frame_follower_init(&t->end[TUNNEL_CLIENT].sent);

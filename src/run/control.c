@@ -6,12 +6,11 @@
 #include <errno.h>
 #include <event2/event_struct.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
+#include "conf/value.h"
 #include "pool/health.h"
 #include "run/notify.h"
 
@@ -157,6 +156,7 @@ control_stop(struct control *c)
 {
 	uint64_t grace_ms = c->daemon->conf->global.shutdown_grace_ms, ticks;
 	struct timeval every = { .tv_usec = STOP_TICK_MS * 1000 };
+	char within[VALUE_TIME_TEXT];
 	size_t sessions;
 
 	c->stop_by_ms = clock_coarse_ms() + grace_ms;
@@ -170,7 +170,7 @@ control_stop(struct control *c)
 	c->stop_batch = sessions / (size_t)(ticks != 0 ? ticks : 1) + 1;
 	if (c->stop_batch < STOP_LEAST_PER_S * STOP_TICK_MS / 1000)
 		c->stop_batch = STOP_LEAST_PER_S * STOP_TICK_MS / 1000;
-	log_notice("stopping: %zu sessions, within %llu ms", sessions, (unsigned long long)grace_ms);
+	log_notice("stopping: %zu sessions, within %s", sessions, value_time_text(grace_ms, within));
 	for (unsigned i = 0; i < c->daemon->workers; i++)
 		worker_stop(c->daemon->worker[i], c->stop_by_ms);
 	control_close_batch(c);
@@ -215,7 +215,7 @@ control_watch_signals(struct control *c)
 	static const int signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGUSR2 };
 
 	for (unsigned i = 0; i < COUNT(signals); i++) {
-		signal(signals[i], SIG_IGN);	/* what is put back when we no longer watch: on the way out, one more is no news */
+		signal(signals[i], SIG_IGN);	/* in force again when we no longer watch: then one more is no news */
 		must(evsignal_assign(&c->signal[i], c->base, signals[i], on_signal, c) == 0);
 		must(evsignal_add(&c->signal[i], NULL) == 0);
 	}
@@ -237,9 +237,10 @@ control_say_counts(const struct control *c)
 		for (unsigned k = 0; k < AFFINITY_OUTCOMES; k++)
 			sum.affinity[k] += w->affinity[k];
 	}
-	log_notice("stopped: %llu connections, %llu requests (%llu refused as malformed), %llu sessions; affinity: %llu hit, %llu new, "
-		   "%llu reassigned, %llu invalid, %llu rejected",
-	    (unsigned long long)sum.connections, (unsigned long long)sum.requests, (unsigned long long)sum.bad_requests,
+	log_notice("stopped: %llu connections, %llu requests (%llu refused as malformed), %llu sessions; affinity: "
+		   "%llu hit, %llu new, %llu reassigned, %llu invalid, %llu rejected",
+	    (unsigned long long)sum.connections, (unsigned long long)sum.requests,
+	    (unsigned long long)sum.bad_requests,
 	    (unsigned long long)sum.sessions, (unsigned long long)sum.affinity[AFFINITY_HIT],
 	    (unsigned long long)sum.affinity[AFFINITY_NEW], (unsigned long long)sum.affinity[AFFINITY_REASSIGNED],
 	    (unsigned long long)sum.affinity[AFFINITY_INVALID], (unsigned long long)sum.affinity[AFFINITY_REJECTED]);

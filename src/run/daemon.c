@@ -5,11 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "run/state.h"
 
 /* Beside clients and gateways: logs, loops, listeners, checks. */
 #define DESCRIPTORS_OF_OUR_OWN 64
@@ -34,10 +33,7 @@ daemon_prepare_pools(struct daemon *d, conf_report_fn *report, void *arg)
 		}
 		s->affinity = affinity_new(cf, s->pool, &why);
 		if (s->affinity == NULL) {
-			char *line = mem_printf("%s:%u: [pool %s] affinity: %s", cf->place.file, cf->place.line, cf->name, why);
-
-			report(arg, line);
-			free(line);
+			conf_complain(report, arg, cf->place, "[pool %s] affinity: %s", cf->name, why);
 			good = false;
 		}
 	}
@@ -78,14 +74,14 @@ struct daemon *
 daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, void *arg)
 {
 	struct daemon *d = mem_zalloc(sizeof *d);
-	char *why = NULL;
 	bool good;
 
 	d->conf = cf;
-	good = privilege_find(&cf->global, &d->privilege, &why);
-	if (!good)
-		report(arg, why);
-	free(why);
+	good = privilege_find(&cf->global, &d->privilege, report, arg);
+	if (check_only) {
+		good = state_check(&cf->global, report, arg) && good;
+		good = writer_check(&cf->log, report, arg) && good;
+	}
 	good = daemon_prepare_pools(d, report, arg) && good;
 	good = daemon_prepare_listeners(d, check_only, report, arg) && good;
 	if (good)
@@ -94,77 +90,26 @@ daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, v
 	return NULL;
 }
 
-/* mkdir -p, for the directories of the user's own that may not be there yet. */
-static bool
-make_directory(const char *path)
+static void
+listener_check(const struct conf *c, const struct conf_listener *cf, conf_report_fn *report, void *arg)
 {
-	char *copy = mem_strdup(path);
-	bool good;
-
-	for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdir(copy, 0755);	/* what matters is the last one */
-		*slash = '/';
-	}
-	good = mkdir(copy, 0700) == 0 || errno == EEXIST;
-	free(copy);
-	return good;
+	if (!cf->tls || cf->certificates != 0)
+		listener_free(listener_new(cf, 1, vanish_ms(c, cf), true, report, arg));
 }
 
-static char *
-users_own_state_dir(void)
+void
+daemon_check_parts(const struct conf *cf, conf_report_fn *report, void *arg)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	struct privilege p;
 
-	if (state != NULL && *state == '/')
-		return mem_printf("%s/stickyd", state);
-	if (home != NULL && *home == '/')
-		return mem_printf("%s/.local/state/stickyd", home);
-	return NULL;
-}
-
-/* Where the state is kept: as configured, or the default, which gives way to the user's own directory. NULL: neither
- * will do. */
-static char *
-state_dir_find(const struct daemon *d, char **why)
-{
-	const struct conf_global *cf = &d->conf->global;
-	char *own;
-	int saved;
-
-	if (make_directory(cf->state_dir) && access(cf->state_dir, W_OK | X_OK) == 0)
-		return mem_strdup(cf->state_dir);
-	saved = errno;
-	own = cf->state_dir_configured ? NULL : users_own_state_dir();
-	if (own != NULL && make_directory(own) && access(own, W_OK | X_OK) == 0) {
-		log_notice("state_dir: %s can't be written (%s): using %s", cf->state_dir, strerror(saved), own);
-		return own;
-	}
-	free(own);
-	*why = mem_printf("[global] state_dir: '%s' can't be written: %s", cf->state_dir, strerror(saved));
-	return NULL;
-}
-
-/* The state is read and written by whom the daemon becomes. */
-static bool
-state_open(struct daemon *d, char **why)
-{
-	char *dir = state_dir_find(d, why), *key;
-	bool good;
-
-	if (dir == NULL)
-		return false;
-	d->ring = seal_ring_load(dir, why);
-	good = d->ring != NULL;
-	key = mem_printf("%s/seal.key", dir);
-	if (good && d->privilege.change &&
-	    (chown(dir, d->privilege.uid, d->privilege.gid) == -1 || chown(key, d->privilege.uid, d->privilege.gid) == -1)) {
-		*why = mem_printf("[global] state_dir: '%s' can't be given to the user: %s", dir, strerror(errno));
-		good = false;
-	}
-	free(key);
-	free(dir);
-	return good;
+	(void)privilege_find(&cf->global, &p, report, arg);
+	if (cf->global.state_dir != NULL)
+		(void)state_check(&cf->global, report, arg);
+	(void)writer_check(&cf->log, report, arg);
+	for (size_t i = 0; i < cf->pools; i++)
+		pool_free(pool_new(&cf->pool[i], report, arg));
+	for (size_t i = 0; i < cf->listeners; i++)
+		listener_check(cf, &cf->listener[i], report, arg);
 }
 
 /* A client in a session holds two descriptors, its own and the gateway's. */
@@ -177,8 +122,8 @@ descriptors_check(const struct daemon *d)
 		wanted += 2 * (size_t)d->conf->listener[i].max_connections;
 	if (limit >= wanted)
 		return;
-	log_warn("descriptors: the limit is %zu, which holds about %zu sessions; max_connections (all listeners) asks for %zu, "
-		 "which takes %zu: raise LimitNOFILE or ulimit -n, or lower max_connections",
+	log_warn("descriptors: the limit is %zu, which holds about %zu sessions; max_connections (all listeners) "
+		 "asks for %zu, which takes %zu: raise LimitNOFILE or ulimit -n, or lower max_connections",
 	    limit, limit > DESCRIPTORS_OF_OUR_OWN ? (limit - DESCRIPTORS_OF_OUR_OWN) / 2 : 0,
 	    (wanted - DESCRIPTORS_OF_OUR_OWN) / 2, wanted);
 }
@@ -186,34 +131,32 @@ descriptors_check(const struct daemon *d)
 bool
 daemon_open(struct daemon *d, conf_report_fn *report, void *arg)
 {
-	char *why = NULL;
-	bool good = state_open(d, &why);
+	const struct privilege *p = &d->privilege;
 
-	if (good) {
-		d->writer = writer_new(&d->conf->log, &why);
-		good = d->writer != NULL;
-	}
-	if (good && d->privilege.change && !writer_chown(d->writer, d->privilege.uid, d->privilege.gid)) {
-		why = mem_printf("[log]: a log file can't be given to the user: %s", strerror(errno));
-		good = false;
-	}
+	d->ring = state_open(&d->conf->global, p, report, arg);
+	d->writer = writer_new(&d->conf->log, report, arg);
+	if (d->ring == NULL || d->writer == NULL)
+		return false;
 	descriptors_check(d);
-	if (good && !privilege_drop(&d->privilege)) {
-		why = mem_printf("[global] user: %s", strerror(errno));
-		good = false;
+	if (p->change && !writer_chown(d->writer, p->uid, p->gid)) {
+		conf_complain(report, arg, d->conf->global.user_place,
+		    "[log]: a log file can't be given to the user: %s", strerror(errno));
+		return false;
 	}
-	if (!good)
-		report(arg, why);
-	free(why);
-	return good;
+	if (privilege_drop(p))
+		return true;
+	conf_complain(report, arg, d->conf->global.user_place, "[global] user: %s", strerror(errno));
+	return false;
 }
 
 bool
 daemon_start(struct daemon *d, struct mailbox *main, mailbox_fn *on_failed_connects, mailbox_fn *on_gone, void *arg)
 {
-	struct worker_setup setup = { .listener = d->listener, .routes = d->routes, .listeners = d->listeners, .ring = d->ring,
-		.writer = d->writer, .format = d->conf->log.format, .main = main, .on_failed_connects = on_failed_connects,
-		.on_gone = on_gone, .arg = arg };
+	struct worker_setup setup = {
+		.listener = d->listener, .routes = d->routes, .listeners = d->listeners, .ring = d->ring,
+		.writer = d->writer, .format = d->conf->log.format,
+		.main = main, .on_failed_connects = on_failed_connects, .on_gone = on_gone, .arg = arg,
+	};
 	unsigned n = d->conf->global.workers;
 
 	d->worker = mem_zalloc(n * sizeof(struct worker *));

@@ -33,13 +33,16 @@ struct daemon {
 	unsigned workers;
 };
 
-/* NULL: each mistake was reported. check_only: see listener_new. */
+/* NULL: each mistake was reported. check_only: as for listener_new, and it is seen whether state and logs could be
+ * written. */
 struct daemon *daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, void *arg) MUST_CHECK;
+/* Of a configuration with mistakes: whether what it names is there, as far as that can be told. All is reported. */
+void daemon_check_parts(const struct conf *cf, conf_report_fn *report, void *arg);
 /* State directory, key, logs, user. False: reported. */
 bool daemon_open(struct daemon *d, conf_report_fn *report, void *arg) MUST_CHECK;
 /* Workers; reports to the main thread's mailbox as in worker.h. */
-bool daemon_start(struct daemon *d, struct mailbox *main, mailbox_fn *on_failed_connects, mailbox_fn *on_gone, void *arg)
-    MUST_CHECK;
+bool daemon_start(struct daemon *d, struct mailbox *main, mailbox_fn *on_failed_connects, mailbox_fn *on_gone,
+    void *arg) MUST_CHECK;
 /* Waits for the workers' threads, which must have been told to stop, and frees them. */
 void daemon_end_workers(struct daemon *d);
 /* NULL is fine. */

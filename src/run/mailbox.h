@@ -19,6 +19,7 @@ typedef void mailbox_fn(void *arg, size_t number);
 struct mailbox *mailbox_new(void) MUST_CHECK;
 /* What has not been delivered is dropped. NULL is fine. */
 void mailbox_free(struct mailbox *m);
+/* Aborts without memory (mem.h): what is posted is rare, and a stop must not be lost. */
 void mailbox_post(struct mailbox *m, mailbox_fn *fn, void *arg, size_t number);
 /* Readable when there is something to deliver. */
 int mailbox_fd(const struct mailbox *m);

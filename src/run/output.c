@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -25,6 +26,7 @@
 
 #define OUTPUT_PIECES 64	/* in one system call */
 #define OUTPUT_MODE 0640
+#define NO_JOURNAL "journal: built without systemd"
 #define OUTPUT_TEXT 16384	/* of one entry in the journal: as long as a line of the access log */
 
 enum output_kind { OUTPUT_FILE, OUTPUT_SOCKET, OUTPUT_PIPE, OUTPUT_SYSLOG, OUTPUT_JOURNAL };
@@ -143,7 +145,7 @@ output_set_journal(struct output *o, char **why)
 	(void)why;
 	return true;
 #else
-	*why = mem_strdup("journal: built without systemd");
+	*why = mem_strdup(NO_JOURNAL);
 	return false;
 #endif
 }
@@ -189,6 +191,38 @@ output_open(enum conf_log_target target, const char *file, char **why)
 		return NULL;
 	}
 	return o;
+}
+
+/* A file that is there, or a directory in which it can be made. */
+static bool
+output_check_file(const char *file)
+{
+	char *directory;
+	bool good;
+
+	if (access(file, W_OK) == 0)
+		return true;
+	if (errno != ENOENT)
+		return false;
+	directory = mem_slicedup(slice_make(file, (size_t)(strrchr(file, '/') - file) + 1));
+	good = access(directory, W_OK | X_OK) == 0;
+	free(directory);
+	return good;
+}
+
+bool
+output_check(enum conf_log_target target, const char *file, char **why)
+{
+#ifndef HAVE_SYSTEMD
+	if (target == CONF_LOG_JOURNAL) {
+		*why = mem_strdup(NO_JOURNAL);
+		return false;
+	}
+#endif
+	if (target != CONF_LOG_FILE || output_check_file(file))
+		return true;
+	*why = mem_printf("%s: %s", file, strerror(errno));
+	return false;
 }
 
 void

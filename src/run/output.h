@@ -25,6 +25,8 @@ enum output_result {
 
 /* Opens a file (to append, 0640) or connects to syslog. *why (to be freed) on failure. */
 struct output *output_open(enum conf_log_target target, const char *file, char **why) MUST_CHECK;
+/* Whether that could be done, as far as can be seen without making a file. False with *why. */
+bool output_check(enum conf_log_target target, const char *file, char **why) MUST_CHECK;
 void output_close(struct output *o);	/* NULL is fine */
 
 /* Syslog and the journal have a time and a level of their own: they want a text with its mark, the rest a whole

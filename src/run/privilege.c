@@ -2,46 +2,36 @@
 /* setuid and its companions, in the only order that leaves nothing behind. */
 #include "run/privilege.h"
 
-#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-
 bool
-privilege_find(const struct conf_global *cf, struct privilege *p, char **why)
+privilege_find(const struct conf_global *cf, struct privilege *p, conf_report_fn *report, void *arg)
 {
-	const struct passwd *pw;
-	const struct group *gr;
+	const struct passwd *pw = cf->user != NULL ? getpwnam(cf->user) : NULL;
+	const struct group *gr = cf->group != NULL ? getgrnam(cf->group) : NULL;
 
 	*p = (struct privilege){ .uid = geteuid(), .gid = getegid(), .user = cf->user };
-	if (cf->user == NULL && cf->group == NULL)
-		return true;
-	if (cf->user != NULL) {
-		pw = getpwnam(cf->user);
-		if (pw == NULL) {
-			*why = mem_printf("[global] user: there is no user '%s'", cf->user);
-			return false;
-		}
+	if (pw != NULL) {
 		p->uid = pw->pw_uid;
 		p->gid = pw->pw_gid;
+	} else if (cf->user != NULL) {
+		conf_complain(report, arg, cf->user_place, "[global] user: there is no user '%s'", cf->user);
 	}
-	if (cf->group != NULL) {
-		gr = getgrnam(cf->group);
-		if (gr == NULL) {
-			*why = mem_printf("[global] group: there is no group '%s'", cf->group);
-			return false;
-		}
+	if (gr != NULL)
 		p->gid = gr->gr_gid;
-	}
-	p->change = p->uid != geteuid() || p->gid != getegid();
-	if (p->change && geteuid() != 0) {
-		*why = mem_printf("[global] user: only root can become another user");
+	else if (cf->group != NULL)
+		conf_complain(report, arg, cf->group_place, "[global] group: there is no group '%s'", cf->group);
+	if ((pw == NULL && cf->user != NULL) || (gr == NULL && cf->group != NULL))
 		return false;
-	}
-	return true;
+	p->change = p->uid != geteuid() || p->gid != getegid();
+	if (!p->change || geteuid() == 0)
+		return true;
+	conf_complain(report, arg, cf->user != NULL ? cf->user_place : cf->group_place,
+	    "[global] %s: only root can become another user", cf->user != NULL ? "user" : "group");
+	return false;
 }
 
 bool

@@ -18,8 +18,8 @@ struct privilege {
 	const char *user;	/* for messages */
 };
 
-/* Looks the names up; false with *why (to be freed). */
-bool privilege_find(const struct conf_global *cf, struct privilege *p, char **why) MUST_CHECK;
+/* Looks the names up. False: reported. */
+bool privilege_find(const struct conf_global *cf, struct privilege *p, conf_report_fn *report, void *arg) MUST_CHECK;
 /* For good: groups, group, user. False with errno. */
 bool privilege_drop(const struct privilege *p) MUST_CHECK;
 /* Raises the limit of descriptors as far as it is allowed and returns it. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "net/acceptor.h"
 #include "run/access.h"
@@ -69,7 +68,9 @@ worker_open_doors(struct worker *w)
 	for (size_t i = 0; i < w->setup.listeners; i++) {
 		struct door *d = &w->door[i];
 
-		*d = (struct door){ .proxy = w->proxy, .listener = w->setup.listener[i], .routes = w->setup.routes[i] };
+		*d = (struct door){
+			.proxy = w->proxy, .listener = w->setup.listener[i], .routes = w->setup.routes[i],
+		};
 		if (d->listener->tls == NULL)
 			continue;
 		d->tls = tls_context_new(d->listener->tls);
@@ -97,7 +98,8 @@ worker_new(const struct worker_setup *setup)
 	w->loop = loop_new();
 	w->mailbox = mailbox_new();
 	watch_init(&w->mail, on_mail);
-	if (w->loop == NULL || w->mailbox == NULL || !loop_watch(w->loop, &w->mail, mailbox_fd(w->mailbox), EPOLLIN)) {
+	if (w->loop == NULL || w->mailbox == NULL ||
+	    !loop_watch(w->loop, &w->mail, mailbox_fd(w->mailbox), EPOLLIN)) {
 		worker_free(w);
 		return NULL;
 	}

@@ -14,7 +14,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -375,15 +377,12 @@ writer_run(void *arg)
 
 /* ---- its life ---- */
 
-static bool
-writer_channel_open(struct writer_channel *c, const char *name, enum conf_log_target target, const char *file,
-    char **why)
+static void
+log_complain(const struct conf_log *cf, bool is_access, char *why, conf_report_fn *report, void *arg)
 {
-	c->name = name;
-	if (target == CONF_LOG_OFF)
-		return true;
-	c->output = output_open(target, file, why);
-	return c->output != NULL;
+	conf_complain(report, arg, is_access ? cf->access_place : cf->output_place, "[log] %s: %s",
+	    is_access ? "access" : "output", why);
+	free(why);
 }
 
 static void
@@ -402,24 +401,44 @@ writer_channel_close(struct writer_channel *c)
 }
 
 struct writer *
-writer_new(const struct conf_log *cf, char **why)
+writer_new(const struct conf_log *cf, conf_report_fn *report, void *arg)
 {
 	struct writer *w = mem_zalloc(sizeof *w);
+	char *why = NULL;
 
 	pthread_mutex_init(&w->log_lock, NULL);
+	w->log.name = "log";
+	w->access.name = "access log";
 	w->log_ring = writer_channel_add(w, &w->log);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->wake_fd == -1) {
-		*why = mem_printf("eventfd: %s", strerror(errno));
-		goto fail;
+	if (w->wake_fd == -1)
+		conf_complain(report, arg, (struct conf_place){ NULL, 0 }, "eventfd: %s", strerror(errno));
+	w->log.output = output_open(cf->output, cf->output_file, &why);
+	if (w->log.output == NULL)
+		log_complain(cf, false, why, report, arg);
+	if (cf->access != CONF_LOG_OFF) {
+		w->access.output = output_open(cf->access, cf->access_file, &why);
+		if (w->access.output == NULL)
+			log_complain(cf, true, why, report, arg);
 	}
-	if (!writer_channel_open(&w->log, "log", cf->output, cf->output_file, why) ||
-	    !writer_channel_open(&w->access, "access log", cf->access, cf->access_file, why))
-		goto fail;
-	return w;
-fail:
+	if (w->wake_fd != -1 && w->log.output != NULL && (cf->access == CONF_LOG_OFF || w->access.output != NULL))
+		return w;
 	writer_free(w);
 	return NULL;
+}
+
+bool
+writer_check(const struct conf_log *cf, conf_report_fn *report, void *arg)
+{
+	char *why;
+	bool log_good = output_check(cf->output, cf->output_file, &why), access_good;
+
+	if (!log_good)
+		log_complain(cf, false, why, report, arg);
+	access_good = output_check(cf->access, cf->access_file, &why);
+	if (!access_good)
+		log_complain(cf, true, why, report, arg);
+	return log_good && access_good;
 }
 
 bool

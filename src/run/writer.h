@@ -10,14 +10,15 @@
 #ifndef RUN_WRITER_H
 #define RUN_WRITER_H
 
-#include "base/log.h"
 #include "conf/conf.h"
 
 struct writer;
 struct writer_ring;
 
-/* Opens files (append, 0640) and connects to syslog; *why (to be freed) on failure. No thread runs yet. */
-struct writer *writer_new(const struct conf_log *cf, char **why) MUST_CHECK;
+/* Opens files (append, 0640) and connects to syslog; NULL: reported. No thread runs yet. */
+struct writer *writer_new(const struct conf_log *cf, conf_report_fn *report, void *arg) MUST_CHECK;
+/* Whether that could be done, as far as can be seen without making a file. False: reported. */
+bool writer_check(const struct conf_log *cf, conf_report_fn *report, void *arg) MUST_CHECK;
 /* Files opened as root are handed to the user the daemon becomes. */
 bool writer_chown(struct writer *w, unsigned uid, unsigned gid) MUST_CHECK;
 /* Starts the thread and takes over log.h's lines. */

@@ -5,6 +5,10 @@
  */
 #include "ws/frame.h"
 
+#include <string.h>
+
+#include "base/check.h"
+
 #define FRAME_FIN 0x80
 #define FRAME_OPCODE 0x0f
 #define FRAME_CONTROL 0x08

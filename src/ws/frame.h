@@ -10,10 +10,11 @@
 #ifndef WS_FRAME_H
 #define WS_FRAME_H
 
-#include "base/check.h"
 #include "base/slice.h"
 
-enum frame_opcode { FRAME_CONT = 0, FRAME_TEXT = 1, FRAME_BINARY = 2, FRAME_CLOSE = 8, FRAME_PING = 9, FRAME_PONG = 10 };
+enum frame_opcode {
+	FRAME_CONT = 0, FRAME_TEXT = 1, FRAME_BINARY = 2, FRAME_CLOSE = 8, FRAME_PING = 9, FRAME_PONG = 10,
+};
 
 #define FRAME_NO_CODE 1005	/* a close frame without a code (RFC 6455, 7.1.5) */
 #define FRAME_CONTROL_MAX 131	/* a masked control frame with 125 bytes of payload */

@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "http/byte.h"
 

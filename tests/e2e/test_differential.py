@@ -373,6 +373,7 @@ NODE_REFUSES = {
 	"body-trailer-length": TRAILER,
 	"body-trailer-coding": TRAILER,
 }
+SINCE_NODE_20 = ("body-trailer-length",)	# the one of Debian 12 reads these as we do
 
 
 def ask(command, cases):
@@ -435,6 +436,10 @@ def test_never_laxer_than_node(answers, name):
 
 @pytest.mark.parametrize("name", NODE_REFUSES)
 def test_exceptions_are_needed(answers, name):
+	version = subprocess.run(["node", "-p", "process.versions.node"], capture_output=True, text=True, check=True).stdout
+	if name in SINCE_NODE_20 and int(version.split(".")[0]) < 20:
+		never_laxer(*answers[name])
+		return
 	with pytest.raises(AssertionError):
 		never_laxer(*answers[name])
 

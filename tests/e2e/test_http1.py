@@ -338,9 +338,10 @@ def test_a_large_chunked_download_to_a_slow_reader(lab):
 
 
 def test_server_sent_events_go_on_at_once(lab):
-	events = queue.Queue()
+	queues = {"/chunked": queue.Queue(), "/close": queue.Queue()}
 
 	def page(side, request):
+		events = queues[request.target]
 		side.send(head("HTTP/1.1 200 OK", "Content-Type: text/event-stream", *(
 			["Transfer-Encoding: chunked"] if request.target == "/chunked" else [])))
 		while (event := events.get()) is not None:
@@ -352,9 +353,9 @@ def test_server_sent_events_go_on_at_once(lab):
 			c.request(target)
 			c.read_until(b"\r\n\r\n")
 			for i in range(20):
-				events.put(b"data: %d\n\n" % i)
+				queues[target].put(b"data: %d\n\n" % i)
 				assert b"data: %d\n\n" % i in c.read_until(b"\n\n"), "before the next is there"
-			events.put(None)
+			queues[target].put(None)
 
 
 def test_an_upload_in_small_chunks_goes_on_at_once(lab):

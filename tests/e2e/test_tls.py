@@ -14,7 +14,7 @@ import websockets
 
 from harness import ws
 from harness.daemon import kb
-from harness.gateways import NODE, has_node_ws
+from harness.gateways import NODE, has_node_ws, takes_until
 from harness.http import Client
 from harness.wait import until
 
@@ -201,13 +201,7 @@ def test_the_end_over_tls_is_a_proper_one(lab):
 
 def test_a_client_that_vanishes_over_tls(lab):
 	gone = threading.Event()
-
-	def gateway(side):
-		try:
-			side.read_to_end()
-		finally:
-			gone.set()
-	daemon = start(lab, [lab.ws(handler=gateway)])
+	daemon = start(lab, [lab.ws(handler=takes_until(gone))])
 	c = lab.session(daemon, tls=lab.authority.context(), server_name="game.test")
 	c.reset()
 	assert gone.wait(20)

@@ -15,7 +15,7 @@ import websockets
 
 from harness import ws
 from harness.daemon import kb
-from harness.gateways import NODE, has_node_ws
+from harness.gateways import NODE, has_node_ws, takes_until
 from harness.http import head
 from harness.wait import until
 from harness.wire import Broken
@@ -497,13 +497,7 @@ def test_a_gateway_that_dies_mid_frame(lab):
 
 def test_a_client_that_vanishes(lab):
 	gone = threading.Event()
-
-	def gateway(side):
-		try:
-			side.read_to_end()
-		finally:
-			gone.set()
-	daemon = lab.start([lab.ws(handler=gateway)])
+	daemon = lab.start([lab.ws(handler=takes_until(gone))])
 	lab.session(daemon).reset()
 	assert gone.wait(20), "the gateway learns of it"
 	record = daemon.records(1)[0]

@@ -6,6 +6,7 @@
  */
 #include "ws/frame.h"
 
+#include "base/check.h"
 #include "fuzz.h"
 
 static struct frame_follower

@@ -41,7 +41,7 @@ struct world {
 	struct acceptor *acceptor;
 	int taken[MANY];
 	unsigned takes;
-	bool frees;			/* the acceptor, with the first connection */
+	bool frees; /* the acceptor, with the first connection */
 };
 
 static void
@@ -63,7 +63,8 @@ on_connection(void *arg, struct listener *l, int fd, const struct addr *peer)
 static void
 world_init(struct world *w, const char *more)
 {
-	char *text = mem_printf("[listener l]\nbind = 127.0.0.1:0\npool = p\n%s\n[pool p]\ngateway = g 127.0.0.1:1\n", more);
+	char *text =
+	    mem_printf("[listener l]\nbind = 127.0.0.1:0\npool = p\n%s\n[pool p]\ngateway = g 127.0.0.1:1\n", more);
 
 	*w = (struct world){ .loop = loop_new() };
 	warnings = 0;
@@ -158,7 +159,7 @@ without_descriptors(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	end = clock_exact_us() + 250000;
 	for (; clock_exact_us() < end; turns++)
-		loop_turn(w.loop);		/* which waits by itself */
+		loop_turn(w.loop); /* which waits by itself */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(w.takes, 0);
 	assert_true(turns < 50);

@@ -26,7 +26,7 @@ leaves_out_what_does_not_fit(void **state)
 	buf_add(&b, SLICE_NONE);
 	buf_lit(&b, "abc");
 	assert_false(b.full);
-	buf_lit(&b, "def");		/* as a whole */
+	buf_lit(&b, "def"); /* as a whole */
 	assert_true(b.full);
 	assert_buf(&b, "abc");
 	buf_lit(&b, "de");
@@ -45,8 +45,8 @@ leaves_out_what_does_not_fit(void **state)
 static void
 numbers(void **state)
 {
-	static const uint64_t values[] = { 0, 1, 9, 10, 11, 99, 100, 255, 65536, UINT32_MAX, (uint64_t)UINT32_MAX + 1, INT64_MAX,
-		UINT64_MAX };
+	static const uint64_t values[] = { 0, 1, 9, 10, 11, 99, 100, 255, 65536, UINT32_MAX, (uint64_t)UINT32_MAX + 1,
+		INT64_MAX, UINT64_MAX };
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT(values); i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A worker's share of the proxy between real sockets: clients who send what they should not, gateways that answer what they
- * should not, and what is left of a request when it is over, which is nothing.
+ * A worker's share of the proxy between real sockets: clients who send what they should not, gateways that answer
+ * what they should not, and what is left of a request when it is over, which is nothing.
  */
 #include "proxy/client.h"
 
@@ -18,8 +18,8 @@
 #include "wire.h"
 
 #define GATEWAYS 2
-#define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-#define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+#define KEY      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define GET      "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 #define UPGRADE \
 	"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" \
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -29,7 +29,7 @@
 
 /* A connection of a gateway's, or of a client's, as the test holds it. */
 struct peer {
-	int fd;				/* -1: none */
+	int fd; /* -1: none */
 	struct wire_got got;
 };
 
@@ -44,11 +44,11 @@ struct world {
 	struct acceptor *acceptor;
 	struct seal_ring *ring;
 	struct door door;
-	struct sockaddr_in at;		/* the listener */
-	int gateway[GATEWAYS];		/* listening; -1: closed */
+	struct sockaddr_in at; /* the listener */
+	int gateway[GATEWAYS]; /* listening; -1: closed */
 	struct peer client, link;
 	unsigned records, notices;
-	enum end_reason why;		/* of the last record */
+	enum end_reason why; /* of the last record */
 	unsigned status;
 };
 
@@ -90,8 +90,9 @@ world_configure(struct world *w, const char *of_listener, const char *of_pool)
 
 	for (unsigned i = 0; i < GATEWAYS; i++)
 		w->gateway[i] = wire_listen(&at[i]);
-	text = mem_printf("[listener l]\nbind = 127.0.0.1:0\npool = p\n%s\n[pool p]\nbalance = roundrobin\ncheck = none\n"
-	                  "gateway = gw1 127.0.0.1:%u\ngateway = gw2 127.0.0.1:%u\n%s\n",
+	text = mem_printf(
+	    "[listener l]\nbind = 127.0.0.1:0\npool = p\n%s\n[pool p]\nbalance = roundrobin\ncheck = none\n"
+	    "gateway = gw1 127.0.0.1:%u\ngateway = gw2 127.0.0.1:%u\n%s\n",
 	    of_listener, ntohs(at[0].sin_port), ntohs(at[1].sin_port), of_pool);
 	w->conf = conf_load_bytes(text, strlen(text), "test.ini", no_report, NULL);
 	free(text);
@@ -258,10 +259,11 @@ one_after_another(void **state)
 static void
 a_pipeline(void **state)
 {
-	static const char all[] = "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
-	                          "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nGET"
-	                          "POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n"
-	                          "GET /4 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+	static const char all[] =
+	    "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+	    "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nGET"
+	    "POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n\r\n"
+	    "GET /4 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 
 	(void)state;
 	for (size_t cut = 0; cut < sizeof all; cut += 3) {
@@ -276,7 +278,8 @@ a_pipeline(void **state)
 			char line[32], answer[64];
 
 			snprintf(line, sizeof line, " /%u HTTP/1.1\r\n", i);
-			WIRE_UNTIL_DOING(w.loop, (void)world_took(&w), has(&w.link, line) && has(&w.link, "\r\n\r\n"));
+			WIRE_UNTIL_DOING(
+			    w.loop, (void)world_took(&w), has(&w.link, line) && has(&w.link, "\r\n\r\n"));
 			if (i == 3)
 				WIRE_UNTIL(w.loop, has(&w.link, "0\r\n\r\n"));
 			if (i == 2)
@@ -354,7 +357,8 @@ a_pipeline_that_nobody_reads(void **state)
 {
 	struct world w;
 	static char answer[10000];
-	size_t head, most = 0, sent = 0;
+	static const char request[] = GET;
+	size_t head, most = 0, sent = 0, n = sizeof request - 1;
 	unsigned asked = 0;
 
 	(void)state;
@@ -365,9 +369,9 @@ a_pipeline_that_nobody_reads(void **state)
 	world_init(&w, "", "");
 	world_connect(&w);
 	for (unsigned turn = 0; turn < 4000; turn++) {
-		ssize_t n = send(w.client.fd, GET + sent % strlen(GET), strlen(GET) - sent % strlen(GET), MSG_NOSIGNAL);
+		ssize_t took = send(w.client.fd, &request[sent % n], n - sent % n, MSG_NOSIGNAL);
 
-		sent += n > 0 ? (size_t)n : 0;
+		sent += took > 0 ? (size_t)took : 0;
 		(void)world_took(&w);
 		if (has(&w.link, "\r\n\r\n")) {
 			w.link.got.n = 0;
@@ -406,6 +410,34 @@ a_pipeline_that_nobody_reads(void **state)
 		    }
 	    },
 	    list_is_empty(&w.door.proxy->client_list));
+	world_fini(&w);
+}
+
+/* The same with answers of our own, for which no gateway is waited. */
+static void
+redirects_that_nobody_reads(void **state)
+{
+	static const char request[] = "GET /r HTTP/1.1\r\nHost: h\r\n\r\n";
+	struct world w;
+	size_t sent = 0, n = sizeof request - 1, most = 0;
+	unsigned idle = 0;
+
+	(void)state;
+	world_init(&w, "[route r]\npath = /r\nredirect = http://{host}{uri} 302", "");
+	world_connect(&w);
+	while (idle < 200) {
+		ssize_t took = send(w.client.fd, &request[sent % n], n - sent % n, MSG_NOSIGNAL);
+
+		sent += took > 0 ? (size_t)took : 0;
+		idle = took > 0 ? 0 : idle + 1;		/* until nobody takes anything any more */
+		if (took <= 0 || sent % 1000 < n)
+			wire_turn(w.loop);
+		most = w.loop->chunks.live > most ? w.loop->chunks.live : most;
+	}
+	assert_int_equal(most, 1);
+	/* and it goes on when it does read */
+	most = w.records + 100;
+	WIRE_UNTIL_DOING(w.loop, wire_take(w.client.fd, &w.client.got, SIZE_MAX), w.records >= most);
 	world_fini(&w);
 }
 
@@ -467,7 +499,9 @@ more_than_was_announced(void **state)
 		wire_say(w.client.fd, GET);
 		world_asked(&w);
 		if (later == 0) {
-			wire_say(w.link.fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+			wire_say(w.link.fd,
+			    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngoodHTTP/1.1 200 OK\r\nContent-Length: "
+			    "4\r\n\r\nevil");
 		} else {
 			wire_say(w.link.fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
 			WIRE_UNTIL(w.loop, has(&w.client, "\r\n\r\n"));
@@ -544,7 +578,7 @@ a_gateway_goes(void **state)
 			WIRE_UNTIL(w.loop, is_closed(&w.client));
 		else
 			WIRE_UNTIL(w.loop, has(&w.client, "HTTP/1.1 502 "));
-		assert_false(has(&w.client, "0\r\n\r\n"));	/* it does not look whole */
+		assert_false(has(&w.client, "0\r\n\r\n")); /* it does not look whole */
 		world_fini(&w);
 	}
 }
@@ -564,8 +598,8 @@ interim_without_end(void **state)
 	world_asked(&w);
 	for (unsigned turn = 0; turn < 3000; turn++) {
 		for (unsigned i = 0; i < 50; i++) {
-			ssize_t n = send(w.link.fd, hint + sent % (sizeof hint - 1), sizeof hint - 1 - sent % (sizeof hint - 1),
-			    MSG_NOSIGNAL);
+			ssize_t n = send(w.link.fd, hint + sent % (sizeof hint - 1),
+			    sizeof hint - 1 - sent % (sizeof hint - 1), MSG_NOSIGNAL);
 
 			sent += n > 0 ? (size_t)n : 0;
 		}
@@ -599,10 +633,10 @@ a_session(void **state)
 	(void)state;
 	world_init(&w, "", "");
 	world_connect(&w);
-	wire_say(w.client.fd, UPGRADE "\x81\x82....hi");	/* a frame right behind it */
+	wire_say(w.client.fd, UPGRADE "\x81\x82....hi"); /* a frame right behind it */
 	world_asked(&w);
 	wire_turns(w.loop, 5);
-	assert_false(has(&w.link, "\x81\x82"));	/* which waits for the 101 */
+	assert_false(has(&w.link, "\x81\x82")); /* which waits for the 101 */
 	wire_say(w.link.fd, SWITCHING "\x81\x02yo");
 	WIRE_UNTIL(w.loop, has(&w.client, "\r\n\r\n\x81\x02yo"));
 	WIRE_UNTIL(w.loop, has(&w.link, "\r\n\r\n\x81\x82....hi"));
@@ -730,6 +764,7 @@ main(void)
 		cmocka_unit_test(a_body_is_no_request),
 		cmocka_unit_test(the_next_is_tried),
 		cmocka_unit_test(a_pipeline_that_nobody_reads),
+		cmocka_unit_test(redirects_that_nobody_reads),
 		cmocka_unit_test(a_client_goes),
 		cmocka_unit_test(a_gateway_that_speaks_first),
 		cmocka_unit_test(more_than_was_announced),

@@ -29,11 +29,13 @@ every_reason_is_whole(void **state)
 		assert_true(e->http == 0 || (e->http >= 400 && e->http <= 505));
 		if (e->http != 0) {
 			assert_string_not_equal(h1_reason(e->http), "Unknown");
-			assert_int_equal(e->http >= 500, e->whose != END_BY_CLIENT || e->http == 501 || e->http == 505);
+			assert_int_equal(
+			    e->http >= 500, e->whose != END_BY_CLIENT || e->http == 501 || e->http == 505);
 		}
 		/* RFC 6455, 7.4: what may stand in a close frame */
-		assert_true(e->ws == 0 || (e->ws >= 1000 && e->ws <= 1015 && e->ws != 1004 && e->ws != 1005 && e->ws != 1006 &&
-		                              e->ws != 1015));
+		assert_true(e->ws == 0 ||
+		    (e->ws >= 1000 && e->ws <= 1015 && e->ws != 1004 && e->ws != 1005 && e->ws != 1006 &&
+			e->ws != 1015));
 	}
 }
 

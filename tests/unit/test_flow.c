@@ -10,12 +10,12 @@
 
 #include "wire.h"
 
-#define NEXT "GET /next"	/* what stands behind the body: not ours to pass on */
+#define NEXT "GET /next" /* what stands behind the body: not ours to pass on */
 
 struct world {
 	struct loop *loop;
 	struct stream from, to;
-	int source, sink;		/* the far ends */
+	int source, sink; /* the far ends */
 	struct wire_got got;
 	struct flow flow;
 	char *trailer, *buffer;
@@ -57,7 +57,7 @@ setup(void **state)
 	wire_tcp(fd);
 	w->sink = fd[0];
 	assert_true(stream_init(&w->to, w->loop, fd[1], NULL, on_to, w));
-	w->r = FLOW_DONE;		/* nothing under way */
+	w->r = FLOW_DONE; /* nothing under way */
 	wire_turns(w->loop, 2);
 	w->trailer = mem_zalloc(BODY_TRAILER_MAX);
 	w->buffer = mem_zalloc(LOOP_SCRATCH);
@@ -138,7 +138,7 @@ unchunk(struct wire_got *got, size_t at, char *data, size_t *n, char *trailers, 
 struct body_case {
 	enum head_framing in;
 	uint64_t length;
-	struct slice wire;		/* without what follows it */
+	struct slice wire; /* without what follows it */
 	struct slice data;
 	struct slice trailers;
 };
@@ -148,9 +148,10 @@ static const struct body_case bodies[] = {
 	{ FRAMING_LENGTH, 0, SLICE_LIT(""), SLICE_LIT(""), SLICE_LIT("") },
 	{ FRAMING_LENGTH, 11, SLICE_LIT("hello world"), SLICE_LIT("hello world"), SLICE_LIT("") },
 	{ FRAMING_CHUNKED, 0, SLICE_LIT("0\r\n\r\n"), SLICE_LIT(""), SLICE_LIT("") },
-	{ FRAMING_CHUNKED, 0, SLICE_LIT("5\r\nhello\r\n006;x=y\r\n world\r\n0\r\n\r\n"), SLICE_LIT("hello world"), SLICE_LIT("") },
-	{ FRAMING_CHUNKED, 0, SLICE_LIT("1\r\na\r\n1\r\nb\r\n0\r\nX-Sum: 7\r\nContent-Length: 3\r\n\r\n"), SLICE_LIT("ab"),
-	    SLICE_LIT("X-Sum: 7\r\n") },
+	{ FRAMING_CHUNKED, 0, SLICE_LIT("5\r\nhello\r\n006;x=y\r\n world\r\n0\r\n\r\n"), SLICE_LIT("hello world"),
+	    SLICE_LIT("") },
+	{ FRAMING_CHUNKED, 0, SLICE_LIT("1\r\na\r\n1\r\nb\r\n0\r\nX-Sum: 7\r\nContent-Length: 3\r\n\r\n"),
+	    SLICE_LIT("ab"), SLICE_LIT("X-Sum: 7\r\n") },
 	{ FRAMING_CLOSE, 0, SLICE_LIT("hello world"), SLICE_LIT("hello world"), SLICE_LIT("") },
 };
 
@@ -186,7 +187,7 @@ every_framing_cut_anywhere(void **state)
 		bool trailers = i / COUNT(bodies) / COUNT(outs) == 0;
 
 		if (c->in == FRAMING_NONE)
-			out = FRAMING_NONE;	/* there is nothing to frame */
+			out = FRAMING_NONE; /* there is nothing to frame */
 		if (c->in == FRAMING_LENGTH)
 			out = FRAMING_LENGTH;
 		for (size_t cut = 0; cut <= c->wire.n; cut++) {
@@ -199,7 +200,7 @@ every_framing_cut_anywhere(void **state)
 			world_feed(w, slice_head(c->wire, cut));
 			world_settle(w);
 			assert_int_equal(w->flow.done, c->in != FRAMING_CLOSE && cut == c->wire.n);
-			assert_true(w->got.n >= 5);	/* the head does not wait for the body */
+			assert_true(w->got.n >= 5); /* the head does not wait for the body */
 			wire_write(w->source, c->wire.p + cut, c->wire.n - cut);
 			if (c->in == FRAMING_CLOSE)
 				shutdown(w->source, SHUT_WR);
@@ -363,7 +364,8 @@ broken_and_cut_short(void **state)
 				shutdown(w->source, SHUT_WR);
 			}
 			WIRE_UNTIL(w->loop, w->r != FLOW_WAIT);
-			assert_int_equal(w->r, reset != 0 && cases[i].r == FLOW_CUT ? FLOW_SOURCE_FAILED : cases[i].r);
+			assert_int_equal(
+			    w->r, reset != 0 && cases[i].r == FLOW_CUT ? FLOW_SOURCE_FAILED : cases[i].r);
 			teardown(&own);
 		}
 	}

@@ -11,11 +11,11 @@
 #include "base/mem.h"
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-#define ID "0123456789abcdef"
-#define AT "Sun, 06 Nov 1994 08:49:37 GMT"
+#define ID  "0123456789abcdef"
+#define AT  "Sun, 06 Nov 1994 08:49:37 GMT"
 
-static char pool_name[] = "game", gateway_name[] = "gw1", address[] = "127.0.0.1:1", cookie_name[] = "STICKYD", slash[] = "/",
-	    cookie_selector[] = "cookie";
+static char pool_name[] = "game", gateway_name[] = "gw1", address[] = "127.0.0.1:1", cookie_name[] = "STICKYD",
+	    slash[] = "/", cookie_selector[] = "cookie";
 static char *selectors[] = { cookie_selector };
 
 static struct conf_gateway gateway = { .name = gateway_name, .address = address, .weight = 1 };
@@ -96,26 +96,29 @@ assert_text(const struct buf *b, const char *wanted)
 /* ---- requests ---- */
 
 struct request_case {
-	const char *in;			/* behind "Host: h" */
+	const char *in; /* behind "Host: h" */
 	bool trusted, tls, upgrade;
-	const char *out;		/* between "Host: h" and the request id */
+	const char *out; /* between "Host: h" and the request id */
 };
 
-#define FOR "X-Forwarded-For: 192.0.2.7\r\n"
+#define FOR  "X-Forwarded-For: 192.0.2.7\r\n"
 #define HTTP "X-Forwarded-Proto: http\r\n"
 #define HOST "X-Forwarded-Host: h\r\n"
 
 static const struct request_case requests[] = {
 	{ "", false, false, false, FOR HTTP HOST },
 	{ "", false, true, false, FOR "X-Forwarded-Proto: https\r\n" HOST },
-	{ "Accept: */*\r\nX-Own:  two  words \r\n", false, false, false, "Accept: */*\r\nX-Own: two  words\r\n" FOR HTTP HOST },
+	{ "Accept: */*\r\nX-Own:  two  words \r\n", false, false, false,
+	    "Accept: */*\r\nX-Own: two  words\r\n" FOR HTTP HOST },
 	/* hop by hop, by nature or because Connection names it (RFC 9110, 7.6.1) */
-	{ "Connection: x-a, close\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n", false, false, false,
-	    "X-B: 2\r\n" FOR HTTP HOST },
-	{ "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n", false, false, false, FOR HTTP HOST },
+	{ "Connection: x-a, close\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n", false, false,
+	    false, "X-B: 2\r\n" FOR HTTP HOST },
+	{ "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n", false, false, false,
+	    FOR HTTP HOST },
 	{ "Connection: host, content-length, x-forwarded-for\r\nContent-Length: 3\r\n", false, false, false,
 	    "Content-Length: 3\r\n" FOR HTTP HOST },
-	{ "TE: trailers, gzip\r\nConnection: TE\r\n", false, false, false, "Connection: TE\r\nTE: trailers\r\n" FOR HTTP HOST },
+	{ "TE: trailers, gzip\r\nConnection: TE\r\n", false, false, false,
+	    "Connection: TE\r\nTE: trailers\r\n" FOR HTTP HOST },
 	{ "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: a\r\n", false, false, true,
 	    "Sec-WebSocket-Protocol: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" FOR HTTP HOST },
 	{ "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n", false, false, false, NULL },
@@ -124,14 +127,16 @@ static const struct request_case requests[] = {
 	/* our cookie is ours; a line that holds nothing else goes */
 	{ "Cookie: a=1; STICKYD=xyz; b=2\r\n", false, false, false, "Cookie: a=1; b=2\r\n" FOR HTTP HOST },
 	{ "Cookie: STICKYD=xyz\r\nCookie: c=3\r\n", false, false, false, "Cookie: c=3\r\n" FOR HTTP HOST },
-	{ "Cookie: STICKYD=xyz\r\nA: b\r\nCookie: STICKYD=2; STICKYD=3\r\n", false, false, false, "A: b\r\n" FOR HTTP HOST },
+	{ "Cookie: STICKYD=xyz\r\nA: b\r\nCookie: STICKYD=2; STICKYD=3\r\n", false, false, false,
+	    "A: b\r\n" FOR HTTP HOST },
 	{ "Cookie: XSTICKYD=1; STICKYD2=2; stickyd=3\r\n", false, false, false,
 	    "Cookie: XSTICKYD=1; STICKYD2=2; stickyd=3\r\n" FOR HTTP HOST },
 	/* who is not trusted says nothing of itself */
 	{ "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=1\r\n"
 	  "X-Request-Id: mine\r\n",
 	    false, false, false, FOR HTTP HOST },
-	{ "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: front\r\nForwarded: for=1\r\n", true, false, false,
+	{ "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: front\r\nForwarded: for=1\r\n",
+	    true, false, false,
 	    "X-Forwarded-Proto: https\r\nX-Forwarded-Host: front\r\nForwarded: for=1\r\n"
 	    "X-Forwarded-For: 10.0.0.1, 192.0.2.7\r\n" },
 	{ "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2, 10.0.0.3\r\n", true, false, false,
@@ -149,7 +154,7 @@ requests_go_on(void **state)
 
 		parse(H1_REQUEST, slice_of(in), &x->head);
 		client.trusted = c->trusted;
-		client.stream.ssl = c->tls ? (SSL *)&client : NULL;	/* only asked for */
+		client.stream.ssl = c->tls ? (SSL *)&client : NULL; /* only asked for */
 		x->upgrade = c->upgrade;
 		assert_true(forward_request(x, &b));
 		if (c->out != NULL) {
@@ -166,7 +171,8 @@ requests_go_on(void **state)
 	x->upgrade = false;
 }
 
-/* An absolute target has been taken apart: Host is what it named (RFC 9112, 3.2.2). An HTTP/1.0 request goes on as HTTP/1.1. */
+/* An absolute target has been taken apart: Host is what it named (RFC 9112, 3.2.2). An HTTP/1.0 request goes on as
+ * HTTP/1.1. */
 static void
 the_line(void **state)
 {
@@ -175,7 +181,9 @@ the_line(void **state)
 	(void)state;
 	parse(H1_REQUEST, SLICE_LIT("OPTIONS http://real:81/x HTTP/1.1\r\nHost: real:81\r\n\r\n"), &x->head);
 	assert_true(forward_request(x, &b));
-	assert_text(&b, "OPTIONS /x HTTP/1.1\r\nHost: real:81\r\n" FOR HTTP "X-Forwarded-Host: real:81\r\nX-Request-Id: " ID "\r\n\r\n");
+	assert_text(&b,
+	    "OPTIONS /x HTTP/1.1\r\nHost: real:81\r\n" FOR HTTP "X-Forwarded-Host: real:81\r\nX-Request-Id: " ID
+	    "\r\n\r\n");
 	b.n = 0;
 	parse(H1_REQUEST, SLICE_LIT("PURGE / HTTP/1.0\r\n\r\n"), &x->head);
 	assert_true(forward_request(x, &b));
@@ -200,18 +208,23 @@ static const struct response_case responses[] = {
 	    "HTTP/1.1 200 \r\n" DATE "Content-Length: 3\r\nConnection: close\r\n\r\n" },
 	{ "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 3\r\n\r\n", FRAMING_LENGTH, true, true,
 	    "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 3\r\nConnection: keep-alive\r\n\r\n" },
-	{ "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\nKeep-Alive: 5\r\nConnection: x-a\r\nX-A: 1\r\n\r\n",
+	{ "HTTP/1.1 200 OK\r\n" DATE
+	  "Transfer-Encoding: chunked\r\nKeep-Alive: 5\r\nConnection: x-a\r\nX-A: 1\r\n\r\n",
 	    FRAMING_CHUNKED, true, false, "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n" },
 	{ "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n", FRAMING_CLOSE, false, true,
 	    "HTTP/1.1 200 OK\r\n" DATE "Connection: close\r\n\r\n" },
 	{ "HTTP/1.1 200 OK\r\n" DATE "Connection: close\r\n\r\n", FRAMING_CHUNKED, true, false,
 	    "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n" },
-	{ "HTTP/1.1 101 Switching Protocols\r\n" DATE "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
+	{ "HTTP/1.1 101 Switching Protocols\r\n" DATE
+	  "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
 	    FRAMING_NONE, true, false,
-	    "HTTP/1.1 101 Switching Protocols\r\n" DATE "Sec-WebSocket-Accept: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" },
+	    "HTTP/1.1 101 Switching Protocols\r\n" DATE
+	    "Sec-WebSocket-Accept: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" },
 	/* a gateway does not set our cookie */
-	{ "HTTP/1.1 302 Found\r\n" DATE "Set-Cookie: STICKYD=evil; Path=/\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
-	    FRAMING_LENGTH, true, false, "HTTP/1.1 302 Found\r\n" DATE "Set-Cookie: a=b\r\nContent-Length: 0\r\n\r\n" },
+	{ "HTTP/1.1 302 Found\r\n" DATE
+	  "Set-Cookie: STICKYD=evil; Path=/\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
+	    FRAMING_LENGTH, true, false,
+	    "HTTP/1.1 302 Found\r\n" DATE "Set-Cookie: a=b\r\nContent-Length: 0\r\n\r\n" },
 	/* kept as it is while no cookie goes out */
 	{ "HTTP/1.1 304 Not Modified\r\n" DATE "Cache-Control: public, max-age=9\r\n\r\n", FRAMING_NONE, true, false,
 	    "HTTP/1.1 304 Not Modified\r\n" DATE "Cache-Control: public, max-age=9\r\n\r\n" },
@@ -303,7 +316,10 @@ interim(void **state)
 	struct buf b = buf_of(out, sizeof out);
 
 	(void)state;
-	parse(H1_RESPONSE, SLICE_LIT("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nSet-Cookie: STICKYD=1\r\n\r\n"), &h);
+	parse(H1_RESPONSE,
+	    SLICE_LIT(
+		"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x\r\nX: 1\r\nSet-Cookie: STICKYD=1\r\n\r\n"),
+	    &h);
 	assert_true(forward_interim(x, &h, &b));
 	assert_text(&b, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
 }
@@ -321,7 +337,7 @@ no_room(void **state)
 	assert_true(forward_request(x, &b));
 	whole = b.n;
 	for (size_t room = 0; room < whole; room++) {
-		char *exact = malloc(room + 1);		/* where a sanitizer sees its end */
+		char *exact = malloc(room + 1); /* where a sanitizer sees its end */
 
 		b = buf_of(exact, room);
 		assert_false(forward_request(x, &b));

@@ -16,7 +16,7 @@ static struct links *links;
 static struct gateway *gateway;
 static int listening;
 static unsigned connected, readable;
-static int owner;			/* its address alone */
+static int owner; /* its address alone */
 
 static void
 on_ready(struct stream *s, unsigned what)
@@ -151,7 +151,7 @@ the_gateway_ends_it(void **state)
 			wire_reset(far);
 		else
 			wire_say(far, "HTTP/1.1 408 Request Timeout\r\n\r\n");
-		WIRE_UNTIL(loop, gateway->refs == 2);	/* the list's, no link's */
+		WIRE_UNTIL(loop, gateway->refs == 2); /* the list's, no link's */
 		assert_null(link_take_idle(links, gateway, on_ready, &owner));
 		if (how == 2)
 			close(far);
@@ -171,23 +171,23 @@ not_kept(void **state)
 
 		readable = 0;
 		switch (how) {
-		case 0:		/* not wished */
+		case 0: /* not wished */
 			break;
-		case 1:		/* it has ended */
+		case 1: /* it has ended */
 			shutdown(far, SHUT_WR);
 			WIRE_UNTIL(loop, readable != 0);
 			break;
-		case 2:		/* it has failed */
+		case 2: /* it has failed */
 			wire_reset(far);
 			WIRE_UNTIL(loop, readable != 0);
 			assert_int_equal(stream_read(&k->stream, NULL, 10, &got), STREAM_FAILED);
 			break;
-		case 3:		/* a request's end is still to be sent */
+		case 3: /* a request's end is still to be sent */
 			assert_int_equal(stream_write(&k->stream, slice_make(much, sizeof much)), STREAM_OK);
 			assert_int_equal(stream_write(&k->stream, slice_make(much, sizeof much)), STREAM_OK);
 			assert_true(stream_is_blocked(&k->stream));
 			break;
-		case 4:		/* more has come than its answer, and lies there unread */
+		case 4: /* more has come than its answer, and lies there unread */
 			wire_say(far, "answermore");
 			WIRE_UNTIL(loop, readable != 0);
 			assert_int_equal(stream_read(&k->stream, NULL, 6, &got), STREAM_OK);
@@ -230,7 +230,7 @@ nobody_there(void **state)
 	listening = -1;
 	k = link_open(links, gateway, on_ready, &owner);
 	if (k == NULL)
-		return;			/* told at once */
+		return; /* told at once */
 	WIRE_UNTIL(loop, connected + readable != 0);
 	assert_int_equal(stream_write(&k->stream, SLICE_LIT("x")), STREAM_FAILED);
 	link_close(k);

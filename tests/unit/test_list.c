@@ -37,7 +37,7 @@ assert_order(const char *wanted)
 	char forward[ITEMS + 1] = "", backward[ITEMS + 1] = "";
 	size_t n = 0;
 
-	LIST_EACH (at, after, &head)
+	LIST_EACH(at, after, &head)
 		forward[n++] = LIST_ENTRY_OF(at, struct item, link)->name;
 	assert_string_equal(forward, wanted);
 	for (struct list *at = head.prev; at != &head; at = at->prev)
@@ -57,7 +57,7 @@ keeps_the_order(void **state)
 	assert_order("abc");
 	list_remove(&items[1].link);
 	assert_order("ac");
-	list_remove(&items[1].link);	/* twice is fine */
+	list_remove(&items[1].link); /* twice is fine */
 	assert_order("ac");
 	list_add_head(&head, &items[1].link);
 	assert_order("bac");
@@ -69,11 +69,11 @@ taken_off_while_walking(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ITEMS; i++)
 		list_add_tail(&head, &items[i].link);
-	LIST_EACH (at, after, &head)
+	LIST_EACH(at, after, &head)
 		if (LIST_ENTRY_OF(at, struct item, link)->name != 'c')
 			list_remove(at);
 	assert_order("c");
-	LIST_EACH (at, after, &head)
+	LIST_EACH(at, after, &head)
 		list_remove(at);
 	assert_order("");
 }

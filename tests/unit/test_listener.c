@@ -49,7 +49,8 @@ teardown(void **state)
 static struct conf *
 conf_with(const char *bind, const char *more)
 {
-	char *text = mem_printf("[listener l]\nbind = %s\npool = p\n%s\n[pool p]\ngateway = g 127.0.0.1:1\n", bind, more);
+	char *text =
+	    mem_printf("[listener l]\nbind = %s\npool = p\n%s\n[pool p]\ngateway = g 127.0.0.1:1\n", bind, more);
 	struct conf *c = conf_load_bytes(text, strlen(text), "test.ini", report, NULL);
 
 	free(text);
@@ -137,14 +138,15 @@ not_our_address(void **state)
 
 	(void)state;
 	assert_null(listener_new(&c->listener[0], 2, 0, false, report, NULL));
-	assert_int_equal(reports, 2);		/* each, not the first alone */
+	assert_int_equal(reports, 2); /* each, not the first alone */
 	conf_free(c);
 }
 
 static void
 whom_it_admits_and_trusts(void **state)
 {
-	struct conf *c = conf_with("127.0.0.1:0", "allow = 10.0.0.0/8, ::1\ndeny = 10.1.0.0/16\ntrusted_proxies = 10.2.0.0/16");
+	struct conf *c =
+	    conf_with("127.0.0.1:0", "allow = 10.0.0.0/8, ::1\ndeny = 10.1.0.0/16\ntrusted_proxies = 10.2.0.0/16");
 	struct conf *open = conf_with("127.0.0.1:0", "");
 	struct listener *l = listener_new(&c->listener[0], 1, 0, false, report, NULL);
 	struct listener *all = listener_new(&open->listener[0], 1, 0, false, report, NULL);

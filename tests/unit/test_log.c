@@ -88,7 +88,7 @@ long_lines_are_cut(void **state)
 	log_info("%.*s", (int)sizeof text, text);
 	assert_true(said_n > LOG_LINE - 10);
 	assert_null(strchr(said, '\n'));
-	assert_int_equal(said_n % 4, 0);	/* no escape is cut in two */
+	assert_int_equal(said_n % 4, 0); /* no escape is cut in two */
 }
 
 int

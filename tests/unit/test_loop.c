@@ -42,7 +42,7 @@ struct thing {
 	struct timer timer;
 	struct reap reap;
 	struct loop *loop;
-	unsigned again;			/* so many times more */
+	unsigned again; /* so many times more */
 	struct thing *reaps;
 };
 
@@ -55,7 +55,7 @@ on_watch(struct watch *w, uint32_t events)
 	if (t->again != 0) {
 		t->again--;
 		loop_again(t->loop, w);
-		loop_again(t->loop, w);		/* once is enough */
+		loop_again(t->loop, w); /* once is enough */
 	}
 }
 
@@ -89,7 +89,7 @@ in_this_order(void **state)
 	timer_init(&t.timer, on_timer);
 	assert_true(loop_watch(*state, &t.watch, fd[0], EPOLLIN | EPOLLET));
 	loop_reap(*state, &t.reap, on_reap);
-	loop_timer_by(*state, &t.timer, 1);	/* overdue */
+	loop_timer_by(*state, &t.timer, 1); /* overdue */
 	wire_say(fd[1], "x");
 	loop_turn(*state);
 	/* who asks to go on while others do, waits for the next turn; what is reaped while reaping is reaped too */

@@ -23,7 +23,7 @@ on_letter(void *arg, size_t number)
 {
 	size_t *of = arg;
 
-	assert_int_equal(number, *of);	/* in the order in which they were posted */
+	assert_int_equal(number, *of); /* in the order in which they were posted */
 	(*of)++;
 	all++;
 }
@@ -68,11 +68,11 @@ one_thread(void **state)
 {
 	(void)state;
 	assert_false(is_readable());
-	mailbox_deliver(box);		/* nothing: fine */
+	mailbox_deliver(box); /* nothing: fine */
 	mailbox_post(box, on_letter, &got[0], 0);
 	mailbox_post(box, on_letter, &got[0], 1);
 	assert_true(is_readable());
-	assert_int_equal(all, 0);	/* not before it is delivered */
+	assert_int_equal(all, 0); /* not before it is delivered */
 	mailbox_deliver(box);
 	assert_int_equal(all, 2);
 	assert_false(is_readable());
@@ -109,7 +109,7 @@ many_threads(void **state)
 	while (all < THREADS * LETTERS) {
 		struct pollfd p = { .fd = mailbox_fd(box), .events = POLLIN };
 
-		assert_int_equal(poll(&p, 1, 10000), 1);	/* a lost wake-up would be a time-out */
+		assert_int_equal(poll(&p, 1, 10000), 1); /* a lost wake-up would be a time-out */
 		mailbox_deliver(box);
 	}
 	for (unsigned i = 0; i < THREADS; i++)

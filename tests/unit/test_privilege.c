@@ -17,35 +17,41 @@
 static char root[] = "root", nobody[] = "nobody", nogroup[] = "nogroup", unknown[] = "no-such-user-here";
 
 static void
+on_mistake(void *arg, const char *line)
+{
+	strcat(arg, line);
+	strcat(arg, "\n");
+}
+
+static void
 stays_who_it_is(void **state)
 {
 	struct conf_global cf = { 0 };
 	struct privilege p;
-	char *why = NULL;
+	char said[256] = "";
 
 	(void)state;
-	assert_true(privilege_find(&cf, &p, &why));
+	assert_true(privilege_find(&cf, &p, on_mistake, said));
 	assert_false(p.change);
 	assert_int_equal(p.uid, geteuid());
 	assert_true(privilege_drop(&p));
 	assert_int_equal(p.uid, geteuid());
-	assert_null(why);
+	assert_string_equal(said, "");
 }
 
 static void
 unknown_names(void **state)
 {
-	struct conf_global user = { .user = unknown }, group = { .group = unknown };
+	struct conf_global cf = {
+		.user = unknown, .user_place = { "a.ini", 2 }, .group = unknown, .group_place = { "a.ini", 3 },
+	};
 	struct privilege p;
-	char *why = NULL;
+	char said[256] = "";
 
 	(void)state;
-	assert_false(privilege_find(&user, &p, &why));
-	assert_non_null(strstr(why, "[global] user: there is no user 'no-such-user-here'"));
-	free(why);
-	assert_false(privilege_find(&group, &p, &why));
-	assert_non_null(strstr(why, "[global] group: there is no group 'no-such-user-here'"));
-	free(why);
+	assert_false(privilege_find(&cf, &p, on_mistake, said));
+	assert_string_equal(said, "a.ini:2: [global] user: there is no user 'no-such-user-here'\n"
+	    "a.ini:3: [global] group: there is no group 'no-such-user-here'\n");
 }
 
 /* In a child: 0 when nobody's rights are all that is left. */
@@ -54,12 +60,12 @@ become_nobody(void)
 {
 	struct conf_global cf = { .user = nobody, .group = nogroup };
 	struct privilege p;
-	char *why = NULL;
+	char said[256] = "";
 	uid_t u[3];
 	gid_t g[3], groups[64];
 	int n;
 
-	if (!privilege_find(&cf, &p, &why) || !p.change || !privilege_drop(&p))
+	if (!privilege_find(&cf, &p, on_mistake, said) || !p.change || !privilege_drop(&p))
 		return 1;
 	if (getresuid(&u[0], &u[1], &u[2]) != 0 || getresgid(&g[0], &g[1], &g[2]) != 0)
 		return 2;
@@ -74,9 +80,8 @@ become_nobody(void)
 		return 5;
 	/* and who is not root becomes nobody else */
 	cf.user = root;
-	if (privilege_find(&cf, &p, &why) || strstr(why, "only root") == NULL)
+	if (privilege_find(&cf, &p, on_mistake, said) || strstr(said, "only root") == NULL)
 		return 6;
-	free(why);
 	return 0;
 }
 
@@ -108,7 +113,7 @@ descriptors(void **state)
 	limit.rlim_cur = before.rlim_max < 64 ? before.rlim_max : 64;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(privilege_raise_descriptors(), before.rlim_max);
-	assert_int_equal(privilege_raise_descriptors(), before.rlim_max);	/* nothing to do */
+	assert_int_equal(privilege_raise_descriptors(), before.rlim_max); /* nothing to do */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 

@@ -42,7 +42,9 @@ pages(void **state)
 	for (unsigned i = 0; i < COUNT(statuses); i++) {
 		char bytes[4096];
 		struct buf b = buf_of(bytes, sizeof bytes);
-		struct reply r = { .status = statuses[i], .request_id = SLICE_LIT("abc-1"), .date = SLICE_LIT(AT),
+		struct reply r = { .status = statuses[i],
+			.request_id = SLICE_LIT("abc-1"),
+			.date = SLICE_LIT(AT),
 			.retry_after_s = statuses[i] == 503 ? 5 : 0 };
 		struct slice body;
 
@@ -65,8 +67,11 @@ a_redirect(void **state)
 {
 	char bytes[4096];
 	struct buf b = buf_of(bytes, sizeof bytes);
-	struct reply r = { .status = 301, .request_id = SLICE_LIT("1"), .date = SLICE_LIT(AT),
-		.location = SLICE_LIT("https://h/p?q"), .keep_alive = true };
+	struct reply r = { .status = 301,
+		.request_id = SLICE_LIT("1"),
+		.date = SLICE_LIT(AT),
+		.location = SLICE_LIT("https://h/p?q"),
+		.keep_alive = true };
 
 	(void)state;
 	assert_true(reply_write(&r, &b));

@@ -9,20 +9,21 @@
 
 #include <cmocka.h>
 
-static const char text[] =
-    "[listener one]\nbind = 127.0.0.1:0\npool = fallback\n"
-    "[listener two]\nbind = 127.0.0.1:0\n"
-    "[route any]\npath = /any/\npool = any\n"
-    "[route wild]\nhost = *.example.com\npool = wild\n"
-    "[route deep]\nhost = *.deep.example.com\npool = deep\n"
-    "[route exact]\nhost = a.example.com, b.example.com\npool = exact\n"
-    "[route exactpath]\nhost = a.example.com\npath = /in/\npool = exactpath\n"
-    "[route exactlong]\nhost = a.example.com\npath = /in/side\npool = exactlong\n"
-    "[route onlytwo]\nlistener = two\nhost = two.test\npool = two\n"
-    "[route moved]\nhost = moved.test\nredirect = https://{host}{uri} 308\n"
-    "[pool fallback]\ngateway = g 127.0.0.1:1\n[pool any]\ngateway = g 127.0.0.1:1\n[pool wild]\ngateway = g 127.0.0.1:1\n"
-    "[pool deep]\ngateway = g 127.0.0.1:1\n[pool exact]\ngateway = g 127.0.0.1:1\n[pool exactpath]\ngateway = g 127.0.0.1:1\n"
-    "[pool exactlong]\ngateway = g 127.0.0.1:1\n[pool two]\ngateway = g 127.0.0.1:1\n";
+static const char text[] = "[listener one]\nbind = 127.0.0.1:0\npool = fallback\n"
+			   "[listener two]\nbind = 127.0.0.1:0\n"
+			   "[route any]\npath = /any/\npool = any\n"
+			   "[route wild]\nhost = *.example.com\npool = wild\n"
+			   "[route deep]\nhost = *.deep.example.com\npool = deep\n"
+			   "[route exact]\nhost = a.example.com, b.example.com\npool = exact\n"
+			   "[route exactpath]\nhost = a.example.com\npath = /in/\npool = exactpath\n"
+			   "[route exactlong]\nhost = a.example.com\npath = /in/side\npool = exactlong\n"
+			   "[route onlytwo]\nlistener = two\nhost = two.test\npool = two\n"
+			   "[route moved]\nhost = moved.test\nredirect = https://{host}{uri} 308\n"
+			   "[pool fallback]\ngateway = g 127.0.0.1:1\n[pool any]\ngateway = g 127.0.0.1:1\n[pool "
+			   "wild]\ngateway = g 127.0.0.1:1\n"
+			   "[pool deep]\ngateway = g 127.0.0.1:1\n[pool exact]\ngateway = g 127.0.0.1:1\n[pool "
+			   "exactpath]\ngateway = g 127.0.0.1:1\n"
+			   "[pool exactlong]\ngateway = g 127.0.0.1:1\n[pool two]\ngateway = g 127.0.0.1:1\n";
 
 static struct conf *conf;
 static struct service services[16];
@@ -55,11 +56,11 @@ teardown(void **state)
 
 static const struct {
 	unsigned listener;
-	const char *host, *path, *pool;		/* NULL: nothing takes it */
+	const char *host, *path, *pool; /* NULL: nothing takes it */
 } cases[] = {
 	{ 0, "a.example.com", "/", "exact" },
 	{ 0, "A.Example.COM", "/", "exact" },
-	{ 0, "a.example.com.", "/", "exact" },	/* fully qualified, the same name */
+	{ 0, "a.example.com.", "/", "exact" }, /* fully qualified, the same name */
 	{ 0, "b.example.com", "/in/side", "exact" },
 	{ 0, "a.example.com", "/in/", "exactpath" },
 	{ 0, "a.example.com", "/in", "exact" },
@@ -76,7 +77,7 @@ static const struct {
 	{ 0, "other", "/any", "fallback" },
 	{ 0, "", "/", "fallback" },
 	{ 0, ".", "/", "fallback" },
-	{ 0, "other", "", "fallback" },		/* "OPTIONS *" */
+	{ 0, "other", "", "fallback" }, /* "OPTIONS *" */
 	{ 0, "two.test", "/", "fallback" },
 	{ 1, "two.test", "/", "two" },
 	{ 1, "other", "/", NULL },
@@ -93,7 +94,8 @@ the_first_that_fits(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		r[i] = routes_new(conf, &conf->listener[i], services);
 	for (unsigned i = 0; i < COUNT(cases); i++) {
-		const struct route *found = routes_find(r[cases[i].listener], slice_of(cases[i].host), slice_of(cases[i].path));
+		const struct route *found =
+		    routes_find(r[cases[i].listener], slice_of(cases[i].host), slice_of(cases[i].path));
 
 		if (cases[i].pool == NULL) {
 			assert_null(found);

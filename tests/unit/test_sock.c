@@ -59,7 +59,7 @@ binds(void **state)
 	at = bound(fd);
 	assert_int_not_equal(addr_port(&at), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	second = sock_bind(&at, true, false, &fell_back);	/* a worker's share */
+	second = sock_bind(&at, true, false, &fell_back); /* a worker's share */
 	assert_ours(second);
 	close(second);
 	errno = 0;
@@ -85,7 +85,7 @@ ipv6_alone(void **state)
 	assert_true(addr_parse(SLICE_LIT("[::1]:0"), &any));
 	fd = sock_bind(&any, true, false, &fell_back);
 	if (fd == -1)
-		skip();			/* no IPv6 here */
+		skip(); /* no IPv6 here */
 	assert_int_equal(option(fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
 	close(fd);
 }
@@ -126,7 +126,8 @@ vanished_peers(void **state)
 	static const struct {
 		uint64_t ms;
 		int user_timeout, keepalive, third_s;
-	} cases[] = { { 0, 0, 0, 0 }, { 1000, 1000, 1, 1 }, { 30000, 30000, 1, 10 }, { 86400000, 86400000, 1, 28800 } };
+	} cases[] = { { 0, 0, 0, 0 }, { 1000, 1000, 1, 1 }, { 30000, 30000, 1, 10 },
+		{ 86400000, 86400000, 1, 28800 } };
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT(cases); i++) {
@@ -142,7 +143,7 @@ vanished_peers(void **state)
 		}
 		close(fd);
 	}
-	sock_set_vanish(-1, 1000);	/* a wish: refused without a word */
+	sock_set_vanish(-1, 1000); /* a wish: refused without a word */
 	sock_set_nodelay(-1);
 }
 

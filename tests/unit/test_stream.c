@@ -21,11 +21,11 @@ struct ear {
 	struct stream stream;
 	struct loop *loop;
 	unsigned calls, drained, connected;
-	size_t most;			/* of one read */
-	unsigned reads_left;		/* then it says stream_again() */
-	bool deaf;			/* does not read */
-	bool closes;			/* in its first callback */
-	enum stream_result last;	/* of the last read */
+	size_t most; /* of one read */
+	unsigned reads_left; /* then it says stream_again() */
+	bool deaf; /* does not read */
+	bool closes; /* in its first callback */
+	enum stream_result last; /* of the last read */
 	struct wire_got got;
 };
 
@@ -40,7 +40,8 @@ ear_read(struct ear *e)
 			stream_again(&e->stream);
 			return;
 		}
-		e->last = stream_read(&e->stream, e->most != 0 ? bytes : NULL, e->most != 0 ? e->most : LOOP_SCRATCH, &got);
+		e->last =
+		    stream_read(&e->stream, e->most != 0 ? bytes : NULL, e->most != 0 ? e->most : LOOP_SCRATCH, &got);
 		if (e->last != STREAM_OK)
 			return;
 		assert_int_not_equal(got.n, 0);
@@ -79,7 +80,7 @@ static void
 ear_fini(struct ear *e)
 {
 	stream_close(&e->stream);
-	stream_close(&e->stream);	/* twice is fine */
+	stream_close(&e->stream); /* twice is fine */
 	wire_got_free(&e->got);
 }
 
@@ -134,7 +135,7 @@ says_what_came_and_the_end(void **state)
 	shutdown(fd[0], SHUT_WR);
 	WIRE_UNTIL(*state, e.last == STREAM_END);
 	assert_true(ear_has(&e, "hello world"));
-	assert_true(stream_may_have_more(&e.stream));	/* whoever has not seen the end must look */
+	assert_true(stream_may_have_more(&e.stream)); /* whoever has not seen the end must look */
 	/* the other direction is still open */
 	assert_int_equal(stream_write(&e.stream, SLICE_LIT("answer")), STREAM_OK);
 	stream_shut(&e.stream);
@@ -212,7 +213,7 @@ a_reset_can_be_asked_for(void **state)
 	assert_memory_equal(got.p, "data", 4);
 	shutdown(fd[0], SHUT_WR);
 	wire_turns(*state, 3);
-	assert_false(stream_is_reset(&e.stream));	/* a half-close is none */
+	assert_false(stream_is_reset(&e.stream)); /* a half-close is none */
 	e.deaf = false;
 	ear_read(&e);
 	assert_int_equal(e.last, STREAM_END);
@@ -360,7 +361,7 @@ writes_more_than_the_socket_takes(void **state)
 				wire_take(fd[0], &got, piece / 2);
 			wire_turn(*state);
 		}
-		stream_shut(&e.stream);		/* behind what is pending */
+		stream_shut(&e.stream); /* behind what is pending */
 		WIRE_UNTIL_DOING(*state, wire_take(fd[0], &got, SIZE_MAX), got.ended);
 		assert_int_equal(got.n, MUCH);
 		assert_memory_equal(got.p, bytes, MUCH);
@@ -408,7 +409,7 @@ connects(void **state)
 	(void)!connect(fd, (struct sockaddr *)&at, sizeof at);
 	ear_init(&e, *state, fd, NULL);
 	e.stream.connecting = true;
-	assert_int_equal(stream_write(&e.stream, SLICE_LIT("early")), STREAM_OK);	/* kept until then */
+	assert_int_equal(stream_write(&e.stream, SLICE_LIT("early")), STREAM_OK); /* kept until then */
 	WIRE_UNTIL(*state, e.connected == 1);
 	assert_false(stream_is_blocked(&e.stream));
 	peer = accept(listening, NULL, NULL);
@@ -480,16 +481,18 @@ teardown_tls(void **state)
 
 struct tls_peer {
 	SSL *ssl;
-	BIO *in, *out;			/* of the client: from and to the wire */
+	BIO *in, *out; /* of the client: from and to the wire */
 	int fd;
-	struct wire_got got;		/* decrypted */
-	bool closed;			/* close_notify seen */
+	struct wire_got got; /* decrypted */
+	bool closed; /* close_notify seen */
 };
 
 static void
 tls_peer_init(struct tls_peer *p, int fd, int version)
 {
-	*p = (struct tls_peer){ .fd = fd, .ssl = SSL_new(client_ctx), .in = BIO_new(BIO_s_mem()), .out = BIO_new(BIO_s_mem()) };
+	*p = (struct tls_peer){
+		.fd = fd, .ssl = SSL_new(client_ctx), .in = BIO_new(BIO_s_mem()), .out = BIO_new(BIO_s_mem())
+	};
 	SSL_set_bio(p->ssl, p->in, p->out);
 	SSL_set_connect_state(p->ssl);
 	if (version != 0)
@@ -537,7 +540,8 @@ tls_peer_send(struct tls_peer *p, size_t most)
 	size_t all = 0;
 	int n;
 
-	while (all < most && (n = BIO_read(p->out, bytes, (int)(most - all < sizeof bytes ? most - all : sizeof bytes))) > 0) {
+	while (all < most &&
+	    (n = BIO_read(p->out, bytes, (int)(most - all < sizeof bytes ? most - all : sizeof bytes))) > 0) {
 		wire_write(p->fd, bytes, (size_t)n);
 		all += (size_t)n;
 	}
@@ -562,7 +566,8 @@ tls_begin(struct tls_peer *p, struct ear *e, struct loop *l, int version)
 	tls_peer_init(p, fd[0], version);
 	ear_init(e, l, fd[1], ssl);
 	assert_false(stream_is_established(&e->stream));
-	WIRE_UNTIL_DOING(l, tls_peer_step(p, SIZE_MAX), stream_is_established(&e->stream) && SSL_is_init_finished(p->ssl));
+	WIRE_UNTIL_DOING(
+	    l, tls_peer_step(p, SIZE_MAX), stream_is_established(&e->stream) && SSL_is_init_finished(p->ssl));
 }
 
 /* However the handshake's and the records' bytes are cut, the text is the same. */

@@ -8,15 +8,15 @@
 
 #include <cmocka.h>
 
-#define TIMERS 64
+#define TIMERS  64
 #define TURN_MS ((uint64_t)WHEEL_SLOT_MS * WHEEL_SLOTS)
 
 struct alarm {
 	struct timer timer;
-	uint64_t due_ms;		/* 0: not set */
+	uint64_t due_ms; /* 0: not set */
 	unsigned fired;
 	uint64_t fired_ms;
-	uint64_t again_ms;		/* where not 0: set anew to this when it fires */
+	uint64_t again_ms; /* where not 0: set anew to this when it fires */
 };
 
 static struct wheel wheel;
@@ -108,7 +108,8 @@ set_while_firing(void **state)
 		while (a.fired == 1 && now < 1000160 + 200)
 			wheel_advance(&wheel, ++now);
 		assert_int_equal(a.fired, 2);
-		assert_true(a.fired_ms >= again && (a.fired_ms < again + WHEEL_SLOT_MS || a.fired_ms <= 1000160 + WHEEL_SLOT_MS));
+		assert_true(a.fired_ms >= again &&
+		    (a.fired_ms < again + WHEEL_SLOT_MS || a.fired_ms <= 1000160 + WHEEL_SLOT_MS));
 	}
 }
 
@@ -120,7 +121,7 @@ set_by_moves_only_forward(void **state)
 	(void)state;
 	wheel_init(&wheel, 0);
 	timer_init(&a.timer, on_alarm);
-	timer_cancel(&a.timer);		/* not set is fine */
+	timer_cancel(&a.timer); /* not set is fine */
 	timer_set_by(&wheel, &a.timer, 5000);
 	assert_int_equal(a.timer.due_ms, 5000);
 	timer_set_by(&wheel, &a.timer, 6000);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #define PATIENCE_MS 20000	/* of a test, when nothing comes */
@@ -93,14 +94,22 @@ wait_for(const char *name, const char *part)
 	}
 }
 
+/* The last one is kept, where there is something to keep it in. */
+static void
+on_complaint(void *arg, const char *line)
+{
+	if (arg != NULL)
+		snprintf(arg, 256, "%s", line);
+	else
+		print_error("%s\n", line);
+}
+
 static struct writer *
 open_writer(const struct conf_log *cf)
 {
-	char *why = NULL;
-	struct writer *w = writer_new(cf, &why);
+	struct writer *w = writer_new(cf, on_complaint, NULL);
 
-	if (w == NULL)
-		fail_msg("%s", why);
+	assert_non_null(w);
 	return w;
 }
 
@@ -171,15 +180,17 @@ test_cannot_open(void **state)
 {
 	const struct conf_log cf = {
 		.output = CONF_LOG_FILE, .output_file = path("log"),
-		.access = CONF_LOG_FILE, .access_file = path("missing/access"),
+		.access = CONF_LOG_FILE, .access_file = path("missing/access"), .access_place = { "a.ini", 7 },
 	};
-	char *why = NULL, expected[256];
+	char said[256] = "", expected[256];
 
 	(void)state;
-	assert_null(writer_new(&cf, &why));
-	snprintf(expected, sizeof expected, "%s: No such file or directory", cf.access_file);
-	assert_string_equal(why, expected);
-	free(why);
+	assert_null(writer_new(&cf, on_complaint, said));
+	snprintf(expected, sizeof expected, "a.ini:7: [log] access: %s: No such file or directory", cf.access_file);
+	assert_string_equal(said, expected);
+	said[0] = '\0';
+	assert_false(writer_check(&cf, on_complaint, said));
+	assert_string_equal(said, expected);
 }
 
 static void

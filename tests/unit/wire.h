@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "net/loop.h"
 
-#define WIRE_LIMIT_MS 10000	/* no condition takes longer, or the test has failed */
+#define WIRE_LIMIT_MS 10000 /* no condition takes longer, or the test has failed */
 
 /* A connected pair that never leaves the process, non-blocking. */
 static inline void
@@ -101,7 +101,7 @@ wire_fill(int fd)
 struct wire_got {
 	char *p;
 	size_t n, room;
-	bool ended;			/* by FIN or reset */
+	bool ended; /* by FIN or reset */
 	int error;
 };
 

@@ -98,6 +98,16 @@ class Scripted:
 		assert not self.errors, f"gateway {self.name}:\n" + "\n".join(self.errors)
 
 
+def takes_until(gone):
+	"""A handler that takes all that comes, and sets the event when nothing more can."""
+	def handler(side):
+		try:
+			side.read_to_end()
+		finally:
+			gone.set()
+	return handler
+
+
 class Refusing:
 	"""A port that is taken and that nobody listens on: every connection is refused."""
 
