@@ -173,8 +173,8 @@ void conf_complain(conf_report_fn *report, void *arg, struct conf_place place, c
 
 /* NULL when there was any mistake; each has then been reported. Main thread, reads files, may use the resolver. */
 struct conf *conf_load(const struct conf_options *options, conf_report_fn *report, void *arg) MUST_CHECK;
-/* The same, but with mistakes there is a result too: with *good false it has what could be read, to look at its files and
- * addresses in the same run, and for nothing else. NULL: the file can't be read. */
+/* The same, but with mistakes there is a result too: with *good false it has what could be read, to look at its files
+ * and addresses in the same run, and for nothing else. NULL: the file can't be read. */
 struct conf *conf_load_anyway(const struct conf_options *options, bool *good, conf_report_fn *report, void *arg)
     MUST_CHECK;
 /* conf_load from bytes in memory, named `name` in messages; `include` is refused. For tests and fuzzing. */

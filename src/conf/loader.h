@@ -29,8 +29,8 @@ void loader_init(struct loader *l);
 void loader_read_file(struct loader *l, const char *file);
 void loader_read_bytes(struct loader *l, struct slice bytes, const char *name);
 void loader_read_options(struct loader *l, const struct conf_options *options);
-/* Fills in what was not given, audits, reports. With mistakes *good is false, and the result has what could be read; NULL
- * when that is nothing. The loader is done with. */
+/* Fills in what was not given, audits, reports. With mistakes *good is false, and the result has what could be read;
+ * NULL when that is nothing. The loader is done with. */
 struct conf *loader_finish(struct loader *l, bool *good, conf_report_fn *report, void *arg) MUST_CHECK;
 
 #endif

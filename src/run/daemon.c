@@ -70,6 +70,14 @@ daemon_prepare_listeners(struct daemon *d, bool check_only, conf_report_fn *repo
 	return good;
 }
 
+static bool
+files_check(const struct conf *cf, conf_report_fn *report, void *arg)
+{
+	bool good = cf->global.state_dir == NULL || state_check(&cf->global, report, arg);
+
+	return writer_check(&cf->log, report, arg) && good;
+}
+
 struct daemon *
 daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, void *arg)
 {
@@ -78,10 +86,8 @@ daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, v
 
 	d->conf = cf;
 	good = privilege_find(&cf->global, &d->privilege, report, arg);
-	if (check_only) {
-		good = state_check(&cf->global, report, arg) && good;
-		good = writer_check(&cf->log, report, arg) && good;
-	}
+	if (check_only)
+		good = files_check(cf, report, arg) && good;
 	good = daemon_prepare_pools(d, report, arg) && good;
 	good = daemon_prepare_listeners(d, check_only, report, arg) && good;
 	if (good)
@@ -90,26 +96,42 @@ daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, v
 	return NULL;
 }
 
-static void
-listener_check(const struct conf *c, const struct conf_listener *cf, conf_report_fn *report, void *arg)
+static bool
+pool_check(const struct conf_pool *cf, conf_report_fn *report, void *arg)
 {
-	if (!cf->tls || cf->certificates != 0)
-		listener_free(listener_new(cf, 1, vanish_ms(c, cf), true, report, arg));
+	struct pool *p = pool_new(cf, report, arg);
+	bool good = p != NULL;
+
+	pool_free(p);
+	return good;
 }
 
-void
+static bool
+listener_check(const struct conf_listener *cf, conf_report_fn *report, void *arg)
+{
+	struct listener *l;
+	bool good;
+
+	if (cf->tls && cf->certificates == 0)
+		return false;		/* has been told */
+	l = listener_new(cf, 1, 0, true, report, arg);
+	good = l != NULL;
+	listener_free(l);
+	return good;
+}
+
+bool
 daemon_check_parts(const struct conf *cf, conf_report_fn *report, void *arg)
 {
 	struct privilege p;
+	bool good = privilege_find(&cf->global, &p, report, arg);
 
-	(void)privilege_find(&cf->global, &p, report, arg);
-	if (cf->global.state_dir != NULL)
-		(void)state_check(&cf->global, report, arg);
-	(void)writer_check(&cf->log, report, arg);
+	good = files_check(cf, report, arg) && good;
 	for (size_t i = 0; i < cf->pools; i++)
-		pool_free(pool_new(&cf->pool[i], report, arg));
+		good = pool_check(&cf->pool[i], report, arg) && good;
 	for (size_t i = 0; i < cf->listeners; i++)
-		listener_check(cf, &cf->listener[i], report, arg);
+		good = listener_check(&cf->listener[i], report, arg) && good;
+	return good;
 }
 
 /* A client in a session holds two descriptors, its own and the gateway's. */

@@ -36,8 +36,8 @@ struct daemon {
 /* NULL: each mistake was reported. check_only: as for listener_new, and it is seen whether state and logs could be
  * written. */
 struct daemon *daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, void *arg) MUST_CHECK;
-/* Of a configuration with mistakes: whether what it names is there, as far as that can be told. All is reported. */
-void daemon_check_parts(const struct conf *cf, conf_report_fn *report, void *arg);
+/* Of a configuration with mistakes: whether what it names is there, as far as that can be told. False: reported. */
+bool daemon_check_parts(const struct conf *cf, conf_report_fn *report, void *arg);
 /* State directory, key, logs, user. False: reported. */
 bool daemon_open(struct daemon *d, conf_report_fn *report, void *arg) MUST_CHECK;
 /* Workers; reports to the main thread's mailbox as in worker.h. */
