@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A seal is the base64url (RFC 4648, 5) of version, nonce, ciphertext and tag. What can be refused by its length,
- * alphabet or version is refused before any cipher is asked: anybody may send us anything.
+ * alphabet or version is refused before any cipher is asked: anybody may send us anything. What has opened is
+ * remembered (opened.h).
  */
 #include "affinity/seal.h"
 
@@ -13,10 +14,12 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "affinity/opened.h"
+#include "base/base64url.h"
 #include "base/mem.h"
+#include "base/secret.h"
 
 #define KEY_BYTES 32
 #define VERSION 1
@@ -32,9 +35,8 @@
 
 _Static_assert(RAW_BYTES % 3 == 0, "no padding, and no spare bits in the last character that could differ");
 _Static_assert(TEXT_BYTES <= SEAL_TEXT, "the header promises room");
+_Static_assert(TEXT_BYTES == OPENED_TEXT, "whole texts are remembered");
 
-/* A key file of more than this is none: eight keys and a page of comments. */
-#define FILE_BYTES 8192
 #define KEY_FILE "seal.key"
 
 /* Authenticated before the pool's name; its NUL separates the two. */
@@ -52,49 +54,8 @@ struct sealer {
 	EVP_CIPHER_CTX *close;
 	EVP_CIPHER_CTX *open[SEAL_KEYS];
 	unsigned keys;
+	struct opened *opened;
 };
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/* The value of each character of the alphabet, plus one; 0: not of it. */
-static const unsigned char digits[256] = {
-	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
-	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,
-	['z'] = 52,
-	['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
-	['-'] = 63, ['_'] = 64,
-};
-
-static void
-text_from_raw(const unsigned char raw[RAW_BYTES], char text[TEXT_BYTES])
-{
-	for (unsigned i = 0; i < RAW_BYTES; i += 3, text += 4) {
-		uint32_t three = (uint32_t)raw[i] << 16 | (uint32_t)raw[i + 1] << 8 | raw[i + 2];
-
-		for (unsigned k = 0; k < 4; k++)
-			text[k] = alphabet[three >> (18 - 6 * k) & 63];
-	}
-}
-
-static bool
-raw_from_text(const char text[TEXT_BYTES], unsigned char raw[RAW_BYTES])
-{
-	for (unsigned i = 0; i < TEXT_BYTES; i += 4, raw += 3) {
-		uint32_t four = 0;
-
-		for (unsigned k = 0; k < 4; k++) {
-			unsigned digit = digits[(unsigned char)text[i + k]];
-
-			if (digit == 0)
-				return false;
-			four = four << 6 | (digit - 1);
-		}
-		raw[0] = (unsigned char)(four >> 16);
-		raw[1] = (unsigned char)(four >> 8);
-		raw[2] = (unsigned char)four;
-	}
-	return true;
-}
 
 static void
 bytes_from_number(unsigned char *to, uint64_t v, unsigned n)
@@ -184,42 +145,6 @@ seal_ring_free(struct seal_ring *r)
 	free(r);
 }
 
-/* Up to `room` bytes, or -1 with errno. */
-static ssize_t
-read_all(int fd, char *to, size_t room)
-{
-	size_t n = 0;
-
-	while (n < room) {
-		ssize_t got = read(fd, to + n, room - n);
-
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1)
-			return -1;
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	return (ssize_t)n;
-}
-
-/* Whoever reads the key can make cookies: it is not used where others may have read it. */
-static char *
-key_file_refused(int fd, const char *path)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) == -1)
-		return mem_printf("%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return mem_printf("%s: is not a regular file", path);
-	if ((st.st_mode & 07777 & ~0600U) != 0)
-		return mem_printf("%s: has mode %04o, which is wider than 0600; others may have read the key", path,
-		    st.st_mode & 07777U);
-	return NULL;
-}
-
 static struct seal_ring *
 ring_from_text(const char *path, struct slice text, char **why)
 {
@@ -232,24 +157,16 @@ ring_from_text(const char *path, struct slice text, char **why)
 	return r;
 }
 
+/* Whoever reads the key can make cookies. */
 static struct seal_ring *
 ring_read(int fd, const char *path, char **why)
 {
 	struct seal_ring *r = NULL;
-	char text[FILE_BYTES + 1];
-	ssize_t n;
+	struct secret file;
 
-	*why = key_file_refused(fd, path);
-	if (*why != NULL)
-		return NULL;
-	n = read_all(fd, text, sizeof text);
-	if (n == -1)
-		*why = mem_printf("%s: %s", path, strerror(errno));
-	else if ((size_t)n == sizeof text)
-		*why = mem_printf("%s: is longer than %d bytes", path, FILE_BYTES);
-	else
-		r = ring_from_text(path, slice_make(text, (size_t)n), why);
-	OPENSSL_cleanse(text, sizeof text);
+	if (secret_read(&file, fd, path, SECRET_OURS, why))
+		r = ring_from_text(path, slice_make(file.text, file.n), why);
+	secret_wipe(&file);
 	return r;
 }
 
@@ -317,22 +234,15 @@ key_file_make(const char *directory, const char *path)
 	return good;
 }
 
-/* Without blocking, should somebody have put a pipe there. */
-static int
-key_file_open(const char *path)
-{
-	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-}
-
 struct seal_ring *
 seal_ring_load(const char *state_dir, char **why)
 {
 	char *path = mem_printf("%s/" KEY_FILE, state_dir);
-	int fd = key_file_open(path);
+	int fd = secret_open(path);
 	struct seal_ring *r = NULL;
 
 	if (fd == -1 && errno == ENOENT && key_file_make(state_dir, path))
-		fd = key_file_open(path);
+		fd = secret_open(path);
 	if (fd != -1) {
 		r = ring_read(fd, path, why);
 		close(fd);
@@ -357,6 +267,7 @@ sealer_new(const struct seal_ring *r)
 
 		must(open != NULL && EVP_DecryptInit_ex2(open, r->cipher, r->key[s->keys], NULL, NULL) == 1);
 	}
+	s->opened = opened_new();
 	return s;
 }
 
@@ -368,6 +279,7 @@ sealer_free(struct sealer *s)
 	EVP_CIPHER_CTX_free(s->close);
 	for (unsigned i = 0; i < SEAL_KEYS; i++)
 		EVP_CIPHER_CTX_free(s->open[i]);
+	opened_free(s->opened);
 	free(s);
 }
 
@@ -416,25 +328,55 @@ seal_close(struct sealer *s, struct slice pool, const struct seal_binding *b, ch
 		ERR_clear_error();	/* or TLS would take it for its own */
 		return 0;
 	}
-	text_from_raw(raw, text);
+	base64url_encode(raw, sizeof raw, text);
 	return TEXT_BYTES;
 }
 
-enum seal_result
-seal_open(struct sealer *s, struct slice pool, struct slice text, struct seal_binding *b)
+static bool
+raw_from_text(struct slice text, unsigned char raw[RAW_BYTES])
 {
-	unsigned char plain[BINDING_BYTES], raw[RAW_BYTES];
+	return text.n == TEXT_BYTES && base64url_decode(text, raw) && raw[0] == VERSION;
+}
 
-	if (text.n != TEXT_BYTES || !raw_from_text(text.p, raw) || raw[0] != VERSION)
-		return SEAL_MALFORMED;
+bool
+seal_is_shaped(struct slice text)
+{
+	unsigned char raw[RAW_BYTES];
+
+	return raw_from_text(text, raw);
+}
+
+static bool
+sealer_open_raw(struct sealer *s, struct slice pool, const unsigned char raw[RAW_BYTES], struct seal_binding *b)
+{
+	unsigned char plain[BINDING_BYTES];
+
 	for (unsigned i = 0; i < s->keys; i++) {
 		if (!ctx_open(s->open[i], pool, raw, plain))
 			continue;
 		b->tag = number_from_bytes(plain, 8);
 		b->born_s = (uint32_t)number_from_bytes(plain + 8, 4);
 		b->seen_s = (uint32_t)number_from_bytes(plain + 12, 4);
-		return SEAL_OPEN;
+		b->is_outdated = i != 0;
+		return true;
 	}
 	ERR_clear_error();
-	return SEAL_FORGED;
+	return false;
+}
+
+enum seal_result
+seal_open(struct sealer *s, struct slice pool, struct slice text, struct seal_binding *b)
+{
+	unsigned char raw[RAW_BYTES];
+
+	if (text.n != TEXT_BYTES)
+		return SEAL_MALFORMED;
+	if (opened_find(s->opened, pool, text.p, b))
+		return SEAL_OPEN;
+	if (!raw_from_text(text, raw))
+		return SEAL_MALFORMED;
+	if (!sealer_open_raw(s, pool, raw, b))
+		return SEAL_FORGED;
+	opened_keep(s->opened, pool, text.p, b);
+	return SEAL_OPEN;
 }

@@ -6,7 +6,8 @@
  * binding was first given, when it was last renewed (seconds since 1970). The pool's name is authenticated along
  * with it, so a seal of one pool does not open in another. Every seal has the same length, whatever it holds.
  *
- * A ring is immutable and shared; a sealer is one thread's, with the ciphers keyed once.
+ * A ring is immutable and shared; a sealer is one thread's, with the ciphers keyed once, and remembers what it has
+ * opened.
  */
 #ifndef AFFINITY_SEAL_H
 #define AFFINITY_SEAL_H
@@ -26,6 +27,7 @@ struct seal_binding {
 	uint64_t tag;		/* gateway.h */
 	uint32_t born_s;	/* first given */
 	uint32_t seen_s;	/* last renewed */
+	bool is_outdated;	/* sealed by another key than the first: to be given anew before that key goes */
 };
 
 enum seal_result {
@@ -46,6 +48,8 @@ void seal_ring_free(struct seal_ring *r);	/* NULL is fine; keys are wiped */
 struct sealer *sealer_new(const struct seal_ring *r) MUST_CHECK;
 void sealer_free(struct sealer *s);		/* NULL is fine */
 
+/* Looks like a seal, of whoever's making. */
+bool seal_is_shaped(struct slice text) MUST_CHECK;
 /* Text of the cookie alphabet, not terminated; returns its length, 0 when the random source failed. */
 size_t seal_close(struct sealer *s, struct slice pool, const struct seal_binding *b, char text[SEAL_TEXT]) MUST_CHECK;
 enum seal_result seal_open(struct sealer *s, struct slice pool, struct slice text, struct seal_binding *b) MUST_CHECK;

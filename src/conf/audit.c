@@ -33,6 +33,42 @@ is_given(const struct section *s, const char *key)
 	return section_key_named(s, key)->place.file != NULL;
 }
 
+static struct value_address
+bind_address(const char *text)
+{
+	struct value_address a;
+	bool is_bind = value_bind(slice_of(text), &a);
+
+	must(is_bind);		/* only such are kept */
+	return a;
+}
+
+/* ---- [admin] ---- */
+
+static bool
+is_loopback(const struct value_address *a)
+{
+	static const unsigned char v6[16] = { [15] = 1 };
+
+	return a->family == VALUE_IPV4 ? a->ip[0] == 127 : memcmp(a->ip, v6, sizeof v6) == 0;
+}
+
+static void
+audit_admin(struct audit *a, const struct section *s)
+{
+	const struct conf_admin *admin = &a->conf->admin;
+	struct value_address at;
+
+	if (admin->listen == NULL || admin->token_file != NULL || is_bad(s, "token_file"))
+		return;
+	at = bind_address(admin->listen);
+	if (!is_loopback(&at))
+		WRONG(a, s, section_place_of(s, "listen"), "listen",
+		    "'%s' is not on loopback, and there is no token; add 'token_file = FILE'", admin->listen);
+}
+
+/* ---- listeners ---- */
+
 /* name, if it is set, must be a pool's. */
 static void
 audit_pool_reference(struct audit *a, const struct section *s, const char *name)
@@ -96,16 +132,6 @@ audit_listener_tls(struct audit *a, const struct section *s, const struct conf_l
 		    "is given, but tls is no; add 'tls = yes'");
 }
 
-static struct value_address
-bind_address(const char *text)
-{
-	struct value_address a;
-	bool is_bind = value_bind(slice_of(text), &a);
-
-	must(is_bind);		/* only such are kept */
-	return a;
-}
-
 /* The listener that binds this address, among those up to this one and its own first `binds`. NULL: none does. */
 static const struct conf_listener *
 bind_owner(const struct conf *c, const struct conf_listener *upto, size_t binds, const struct value_address *wanted)
@@ -153,6 +179,8 @@ audit_listener(struct audit *a, const struct section *s)
 		    "send the header; add 'trusted_proxies = NETWORK'");
 }
 
+/* ---- routes ---- */
+
 static void
 audit_route_listener(struct audit *a, const struct section *s, const char *name)
 {
@@ -186,6 +214,8 @@ audit_route(struct audit *a, const struct section *s)
 		WRONG(a, s, section_place_of(s, "redirect"), "redirect",
 		    "pool is given too; allowed: one of the two");
 }
+
+/* ---- pools ---- */
 
 /* The i-th against those before it, whose addresses are known. */
 static void
@@ -223,24 +253,26 @@ audit_gateways(struct audit *a, const struct section *s, const struct conf_pool 
 
 /* RFC 6265bis, 4.1.3: browsers drop cookies that break what these names promise. */
 static void
-audit_cookie_prefix(struct audit *a, const struct section *s, const struct conf_cookie *k)
+audit_cookie_prefix(struct audit *a, const struct section *s, const struct conf_cookie *k, const char *key,
+    const char *name, bool is_secure)
 {
-	bool is_host = k->name != NULL && strncasecmp(k->name, "__Host-", 7) == 0;
-	bool is_secure = k->name != NULL && strncasecmp(k->name, "__Secure-", 9) == 0;
-	struct conf_place place = section_place_of(s, "cookie_name");
+	bool is_host = name != NULL && strncasecmp(name, "__Host-", 7) == 0;
+	bool needs_secure = is_host || (name != NULL && strncasecmp(name, "__Secure-", 9) == 0);
+	struct conf_place place = section_place_of(s, key);
 
-	if ((is_host || is_secure) && k->secure == CONF_NO)
-		WRONG(a, s, place, "cookie_name",
-		    "browsers take '%s' only with Secure; set cookie_secure to yes or auto", k->name);
+	if (needs_secure && !is_secure)
+		WRONG(a, s, place, key,
+		    "browsers take '%s' only with Secure; set cookie_secure to yes or auto", name);
 	if (is_host && (k->domain != NULL || (k->path != NULL && strcmp(k->path, "/") != 0)))
-		WRONG(a, s, place, "cookie_name",
-		    "browsers take '%s' only without cookie_domain and with 'cookie_path = /'", k->name);
+		WRONG(a, s, place, key, "browsers take '%s' only without cookie_domain and with 'cookie_path = /'",
+		    name);
 }
 
 static void
 audit_cookie(struct audit *a, const struct section *s, const struct conf_cookie *k)
 {
-	audit_cookie_prefix(a, s, k);
+	audit_cookie_prefix(a, s, k, "cookie_name", k->name, k->secure != CONF_NO);
+	audit_cookie_prefix(a, s, k, "cookie_cors_twin", k->cors_twin, true);
 	if (is_bad(s, "cookie_secure") || k->secure != CONF_NO)
 		return;
 	if (k->samesite == CONF_SAMESITE_NONE)
@@ -253,6 +285,110 @@ audit_cookie(struct audit *a, const struct section *s, const struct conf_cookie 
 		    "set cookie_secure to yes or auto");
 }
 
+static bool
+is_kind(const struct conf_selector *sel, unsigned kinds)
+{
+	return BIT(sel->kind) & kinds;
+}
+
+/* Whether the pool has a selector of one of these kinds. */
+static bool
+has_selector(const struct conf_pool *p, unsigned kinds)
+{
+	for (size_t i = 0; i < p->selectors; i++)
+		if (is_kind(&p->selector[i], kinds))
+			return true;
+	return false;
+}
+
+/* Whose value is ours, wholly or in part. */
+#define SEALED_KINDS (BIT(CONF_SELECTOR_REWRITE) | BIT(CONF_SELECTOR_PREFIX))
+#define COOKIE_KINDS (SEALED_KINDS | BIT(CONF_SELECTOR_COOKIE_KEY) | BIT(CONF_SELECTOR_LEARN_COOKIE))
+/* What a client could make up, so that a signature can be asked for. */
+#define SIGNED_KINDS (BIT(CONF_SELECTOR_HEADER) | BIT(CONF_SELECTOR_QUERY) | BIT(CONF_SELECTOR_PATH) | \
+    BIT(CONF_SELECTOR_COOKIE_KEY) | BIT(CONF_SELECTOR_SUBPROTOCOL))
+#define KEY_KINDS (SIGNED_KINDS | BIT(CONF_SELECTOR_SOURCE) | BIT(CONF_SELECTOR_LEARN_HEADER) | \
+    BIT(CONF_SELECTOR_LEARN_COOKIE))
+
+/* Keys that mean nothing without a selector they are about. */
+static void
+audit_needed_selectors(struct audit *a, const struct section *s, const struct conf_pool *p)
+{
+	const struct {
+		const char *key;
+		bool is_set;
+		unsigned kinds;
+		const char *what;
+	} needs[] = {
+		{ "assign", p->assign == CONF_ASSIGN_HASH, KEY_KINDS,
+		  "is hash, but affinity has no key to go by; add one, as header:X-Player-Id" },
+		{ "duplicate", p->duplicate == CONF_DUPLICATE_CLOSE_OLD, KEY_KINDS,
+		  "is close-old, but affinity has no key to go by; add one, as header:X-Player-Id" },
+		{ "key_secret_file", p->key_secret_file != NULL, SIGNED_KINDS,
+		  "is given, but affinity has no key that can be signed; add one, as header:X-Player-Id" },
+		{ "cookie_cors_twin", p->cookie.cors_twin != NULL, BIT(CONF_SELECTOR_COOKIE),
+		  "is given, but 'cookie' is not in affinity; add it" },
+		{ "cookie_legacy", p->cookie.legacy != NULL, BIT(CONF_SELECTOR_COOKIE),
+		  "is given, but 'cookie' is not in affinity; add it" },
+	};
+
+	for (size_t i = 0; i < COUNT(needs); i++)
+		if (needs[i].is_set && !has_selector(p, needs[i].kinds))
+			WRONG(a, s, section_place_of(s, needs[i].key), needs[i].key, "%s", needs[i].what);
+}
+
+static bool
+is_same_name(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* The key of the pool that has this name for a cookie; NULL: none. */
+static const char *
+cookie_key_named(const struct conf_cookie *k, const char *name)
+{
+	if (is_same_name(k->name, name))
+		return "cookie_name";
+	if (is_same_name(k->cors_twin, name))
+		return "cookie_cors_twin";
+	return is_same_name(k->legacy, name) ? "cookie_legacy" : NULL;
+}
+
+/* A selector's cookie against ours, and against those of selectors before it: what is sealed is nobody's key. */
+static void
+audit_selector_cookie(struct audit *a, const struct section *s, const struct conf_pool *p,
+    const struct conf_selector *sel)
+{
+	const char *taken = cookie_key_named(&p->cookie, sel->name);
+	struct conf_place place = section_place_of(s, "affinity");
+
+	if (taken != NULL)
+		WRONG(a, s, place, "affinity", "'%s' is the cookie of %s; allowed: each cookie in one use", sel->text,
+		    taken);
+	for (const struct conf_selector *other = p->selector; other < sel; other++)
+		if (is_kind(other, COOKIE_KINDS) && is_same_name(other->name, sel->name) &&
+		    (is_kind(other, SEALED_KINDS) || is_kind(sel, SEALED_KINDS)))
+			WRONG(a, s, place, "affinity", "'%s' is the cookie of '%s'; allowed: each cookie in one use",
+			    sel->text, other->text);
+}
+
+/* The legacy cookie may have our name: then it is replaced, else it is ended. */
+static void
+audit_cookie_names(struct audit *a, const struct section *s, const struct conf_pool *p)
+{
+	const struct conf_cookie *k = &p->cookie;
+
+	if (is_same_name(k->cors_twin, k->name))
+		WRONG(a, s, section_place_of(s, "cookie_cors_twin"), "cookie_cors_twin",
+		    "'%s' is the cookie of cookie_name; allowed: each cookie in one use", k->cors_twin);
+	if (is_same_name(k->legacy, k->cors_twin))
+		WRONG(a, s, section_place_of(s, "cookie_legacy"), "cookie_legacy",
+		    "'%s' is the cookie of cookie_cors_twin; allowed: each cookie in one use", k->legacy);
+	for (size_t i = 0; i < p->selectors; i++)
+		if (is_kind(&p->selector[i], COOKIE_KINDS))
+			audit_selector_cookie(a, s, p, &p->selector[i]);
+}
+
 static void
 audit_pool(struct audit *a, const struct section *s)
 {
@@ -262,6 +398,9 @@ audit_pool(struct audit *a, const struct section *s)
 		WRONG(a, s, s->place, "gateway", "is missing; allowed: NAME HOST:PORT, as gw1 10.0.0.11:8000");
 	audit_gateways(a, s, p);
 	audit_cookie(a, s, &p->cookie);
+	audit_cookie_names(a, s, p);
+	if (!is_bad(s, "affinity"))
+		audit_needed_selectors(a, s, p);
 }
 
 void
@@ -275,7 +414,9 @@ audit_conf(struct conf *c, const struct sections *all, const char *file, struct 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct section *s = &all->item[i];
 
-		if (s->kind == SCHEMA_LISTENER)
+		if (s->kind == SCHEMA_ADMIN)
+			audit_admin(&a, s);
+		else if (s->kind == SCHEMA_LISTENER)
 			audit_listener(&a, s);
 		else if (s->kind == SCHEMA_ROUTE)
 			audit_route(&a, s);

@@ -72,6 +72,8 @@ conf_free(struct conf *c)
 		return;
 	fields_fini(SCHEMA_GLOBAL, &c->global);
 	fields_fini(SCHEMA_LOG, &c->log);
+	fields_fini(SCHEMA_ADMIN, &c->admin);
+	fields_fini(SCHEMA_STORE, &c->store);
 	for (size_t i = 0; i < c->listeners; i++) {
 		fields_fini(SCHEMA_LISTENER, &c->listener[i]);
 		free(c->listener[i].name);
@@ -124,6 +126,8 @@ conf_print(const struct conf *c, FILE *to)
 {
 	section_print(SCHEMA_GLOBAL, NULL, &c->global, to);
 	section_print(SCHEMA_LOG, NULL, &c->log, to);
+	section_print(SCHEMA_ADMIN, NULL, &c->admin, to);
+	section_print(SCHEMA_STORE, NULL, &c->store, to);
 	for (size_t i = 0; i < c->listeners; i++)
 		section_print(SCHEMA_LISTENER, c->listener[i].name, &c->listener[i], to);
 	for (size_t i = 0; i < c->routes; i++)

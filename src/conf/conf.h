@@ -31,6 +31,27 @@ enum conf_balance { CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANC
 enum conf_check { CONF_CHECK_NONE, CONF_CHECK_TCP, CONF_CHECK_HTTP, CONF_CHECK_WEBSOCKET };
 enum conf_samesite { CONF_SAMESITE_UNSET, CONF_SAMESITE_LAX, CONF_SAMESITE_STRICT, CONF_SAMESITE_NONE };
 enum conf_auto { CONF_NO, CONF_YES, CONF_AUTO };
+enum conf_assign { CONF_ASSIGN_TABLE, CONF_ASSIGN_HASH };
+enum conf_duplicate { CONF_DUPLICATE_ALLOW, CONF_DUPLICATE_CLOSE_OLD };
+enum conf_store_type { CONF_STORE_MEMORY, CONF_STORE_REDIS };
+
+/* What happens to a client whose gateway can't take it now. */
+enum conf_policy_kind { CONF_POLICY_REASSIGN, CONF_POLICY_REJECT, CONF_POLICY_WAIT };
+
+/* Ways in which a request, or its answer, can say where a client belongs. */
+enum conf_selector_kind {
+	CONF_SELECTOR_COOKIE,		/* our own */
+	CONF_SELECTOR_REWRITE,		/* a cookie of the gateway's, whose value is ours */
+	CONF_SELECTOR_PREFIX,		/* the same, ours before its own */
+	CONF_SELECTOR_HEADER,		/* from here on: the client's key */
+	CONF_SELECTOR_QUERY,
+	CONF_SELECTOR_PATH,
+	CONF_SELECTOR_COOKIE_KEY,	/* cookie:NAME */
+	CONF_SELECTOR_SUBPROTOCOL,
+	CONF_SELECTOR_SOURCE,
+	CONF_SELECTOR_LEARN_HEADER,
+	CONF_SELECTOR_LEARN_COOKIE,
+};
 
 /* Where in the files something was said, for messages that come later ("FILE:LINE: [section] key"). */
 struct conf_place {
@@ -47,6 +68,21 @@ struct conf_strings {
 struct conf_rate {
 	unsigned count;
 	unsigned per_ms;
+};
+
+struct conf_policy {
+	enum conf_policy_kind kind;
+	uint64_t wait_ms;		/* with CONF_POLICY_WAIT */
+};
+
+#define CONF_SELECTORS_MAX 16		/* of a pool */
+
+struct conf_selector {
+	enum conf_selector_kind kind;
+	char *text;			/* as the operator wrote it: in logs, metrics, explain */
+	char *name;			/* of the header, parameter, cookie; the subprotocol's prefix; else NULL */
+	unsigned segment;		/* path:N, from 1 */
+	unsigned bits_v4, bits_v6;	/* source: 32 and 128 where not given */
 };
 
 struct conf_global {
@@ -67,6 +103,35 @@ struct conf_log {
 	char *access_file;
 	struct conf_place output_place, access_place;
 	enum conf_log_format format;
+};
+
+struct conf_admin {
+	char *socket;			/* path; NULL: none */
+	bool socket_configured;		/* else the default, which may give way to the user's own */
+	char *listen;			/* "A:P"; NULL: none */
+	char *token_file;		/* NULL: none */
+	struct conf_place socket_place, listen_place, token_file_place;
+};
+
+/* Where a Redis server is, and as whom we speak to it. */
+struct conf_url {
+	char *text;			/* as it was given */
+	char *host;			/* or */
+	char *path;			/* of a Unix socket */
+	unsigned port;
+	unsigned database;
+	char *user, *password;		/* decoded; NULL: none */
+};
+
+struct conf_store {
+	enum conf_store_type type;
+	struct conf_url url;
+	struct conf_place url_place;
+	unsigned max_keys;
+	uint64_t ttl_ms;		/* whole seconds */
+	uint64_t snapshot_ms;		/* 0: at exit only */
+	uint64_t timeout_ms;		/* how long a request waits for the server */
+	struct conf_rate new_keys_per_ip;
 };
 
 struct conf_certificate {
@@ -112,6 +177,8 @@ struct conf_gateway {
 	char *name;
 	char *address;			/* "host:port" */
 	unsigned weight;		/* 1 where not given */
+	unsigned max_sessions;		/* 0: no limit */
+	bool backup;			/* newcomers only when no other can take them */
 	struct conf_place place;
 };
 
@@ -122,6 +189,8 @@ struct conf_cookie {
 	bool httponly, partitioned;
 	uint64_t max_age_ms;		/* 0: a session cookie */
 	uint64_t idle_ms, life_ms;	/* 0: no end */
+	char *cors_twin;		/* NULL: none; a second one, SameSite=None; Secure */
+	char *legacy;			/* NULL: none; another balancer's, that is believed too */
 };
 
 struct conf_pool {
@@ -129,7 +198,13 @@ struct conf_pool {
 	struct conf_place place;
 	struct conf_gateway *gateway;
 	size_t gateways;
-	struct conf_strings affinity;	/* selectors in order, each valid; may be empty */
+	struct conf_selector *selector;	/* in order; may be none */
+	size_t selectors;
+	enum conf_assign assign;
+	struct conf_policy on_down, on_full;
+	char *key_secret_file;		/* NULL: keys count unsigned */
+	struct conf_place key_secret_place;
+	enum conf_duplicate duplicate;
 	enum conf_balance balance;
 	enum conf_check check;
 	char *check_path;
@@ -146,6 +221,8 @@ struct conf_pool {
 struct conf {
 	struct conf_global global;
 	struct conf_log log;
+	struct conf_admin admin;
+	struct conf_store store;
 	struct conf_listener *listener;
 	size_t listeners;
 	struct conf_route *route;

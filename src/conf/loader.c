@@ -208,7 +208,8 @@ loader_unknown_section(struct loader *l, unsigned line, struct slice kind)
 	for (size_t i = 0; i < SCHEMA_KINDS; i++)
 		nearest_try(&n, schema_sections[i].name);
 	if (n.name == NULL)
-		snprintf(hint, sizeof hint, "; allowed: [global] [log] [listener NAME] [route NAME] [pool NAME]");
+		snprintf(hint, sizeof hint, "; allowed: [global] [log] [admin] [store] "
+		    "[listener NAME] [route NAME] [pool NAME]");
 	else
 		nearest_hint(&n, hint);
 	loader_wrong_line(l, line, mem_printf("[%.*s]: unknown section%s", SLICE_FMT(slice_head(kind, 64)), hint));
@@ -450,13 +451,15 @@ loader_init(struct loader *l)
 	*l = (struct loader){ .conf = mem_zalloc(sizeof *l->conf) };
 }
 
-/* [global] and [log] are there in any case, for their defaults. Returns the first's number. */
+/* Sections without a name are there in any case, for their defaults. Returns the number of [global]. */
 static size_t
 loader_begin(struct loader *l, const char *name)
 {
-	size_t global = loader_open_section(l, SCHEMA_GLOBAL, SLICE_NONE, (struct conf_place){ name, 0 });
+	size_t global = l->sections.n;
 
-	loader_open_section(l, SCHEMA_LOG, SLICE_NONE, (struct conf_place){ name, 0 });
+	for (enum schema_kind kind = SCHEMA_GLOBAL; kind < SCHEMA_KINDS; kind++)
+		if (!schema_sections[kind].is_named)
+			loader_open_section(l, kind, SLICE_NONE, (struct conf_place){ name, 0 });
 	l->first = name;
 	return global;
 }

@@ -47,12 +47,18 @@ static const struct type_word access_words[] = {
 static const struct type_word format_words[] = {
 	{ "text", CONF_FORMAT_TEXT, false }, { "json", CONF_FORMAT_JSON, false }, { NULL, 0, false }
 };
+static const struct type_word store_words[] = {
+	{ "memory", CONF_STORE_MEMORY, false }, { "redis", CONF_STORE_REDIS, false }, { NULL, 0, false }
+};
 static const struct type_word proxy_words[] = {
 	{ "no", CONF_PROXY_NO, false }, { "required", CONF_PROXY_REQUIRED, false }, { NULL, 0, false }
 };
+static const struct type_word assign_words[] = {
+	{ "table", CONF_ASSIGN_TABLE, false }, { "hash", CONF_ASSIGN_HASH, false }, { NULL, 0, false }
+};
 static const struct type_word balance_words[] = {
 	{ "roundrobin", CONF_BALANCE_ROUNDROBIN, false }, { "leastconn", CONF_BALANCE_LEASTCONN, false },
-	{ "random", CONF_BALANCE_RANDOM, false }, { "hash", CONF_BALANCE_HASH, true }, { NULL, 0, false }
+	{ "random", CONF_BALANCE_RANDOM, false }, { "hash", CONF_BALANCE_HASH, false }, { NULL, 0, false }
 };
 static const struct type_word check_words[] = {
 	{ "none", CONF_CHECK_NONE, false }, { "tcp", CONF_CHECK_TCP, false }, { "http", CONF_CHECK_HTTP, false },
@@ -64,6 +70,9 @@ static const struct type_word samesite_words[] = {
 };
 static const struct type_word auto_words[] = {
 	{ "no", CONF_NO, false }, { "yes", CONF_YES, false }, { "auto", CONF_AUTO, false }, { NULL, 0, false }
+};
+static const struct type_word duplicate_words[] = {
+	{ "allow", CONF_DUPLICATE_ALLOW, false }, { "close-old", CONF_DUPLICATE_CLOSE_OLD, false }, { NULL, 0, false }
 };
 
 static const struct schema_row rows[] = {
@@ -78,7 +87,7 @@ static const struct schema_row rows[] = {
 	  .help = "group to become after binding; none = the user's" },
 	{ SCHEMA_GLOBAL, "state_dir", &type_state_dir, "/var/lib/stickyd", AT(global, state_dir),
 	  ALSO(global, state_dir_configured), PLACE(global, state_dir_place),
-	  .help = "directory of the sealing key" },
+	  .help = "directory of the sealing key and of the table's snapshot" },
 	{ SCHEMA_GLOBAL, "include", &type_include, "conf.d/*.ini", .may_be_empty = true,
 	  .help = "further files, relative to the including one" },
 	{ SCHEMA_GLOBAL, "shutdown_grace", &type_time, "30s", AT(global, shutdown_grace_ms), BETWEEN(0, DAY),
@@ -93,16 +102,28 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_LOG, "format", &type_word, "text", AT(log, format), .words = format_words,
 	  .help = "how lines of the access log are written" },
 
-	{ SCHEMA_ADMIN, "socket", LATER, .preset = "/run/stickyd/admin.sock", .help = "socket of stickyctl" },
-	{ SCHEMA_ADMIN, "listen", LATER, .preset = "off", .help = "dashboard, metrics and API over TCP" },
-	{ SCHEMA_ADMIN, "token_file", LATER, .help = "token for changes over TCP" },
+	{ SCHEMA_ADMIN, "socket", &type_socket, "/run/stickyd/admin.sock", AT(admin, socket),
+	  ALSO(admin, socket_configured), PLACE(admin, socket_place), .help = "socket of stickyctl; off = none" },
+	{ SCHEMA_ADMIN, "listen", &type_listen, "off", AT(admin, listen), PLACE(admin, listen_place),
+	  .help = "metrics and API over TCP; off = none" },
+	{ SCHEMA_ADMIN, "token_file", &type_file, NULL, AT(admin, token_file), PLACE(admin, token_file_place),
+	  .may_be_empty = true,
+	  .help = "token for changes over TCP, and for all of it where not on loopback" },
 
-	{ SCHEMA_STORE, "type", LATER, .preset = "memory", .present = "memory",
-	  .help = "where the table of keys is" },
-	{ SCHEMA_STORE, "url", LATER, .preset = "redis://127.0.0.1:6379/0", .help = "the Redis server" },
-	{ SCHEMA_STORE, "max_keys", LATER, .preset = "1000000", .help = "keys remembered at most" },
-	{ SCHEMA_STORE, "ttl", LATER, .preset = "24h", .help = "how long an unused key is remembered" },
-	{ SCHEMA_STORE, "snapshot", LATER, .preset = "60s", .help = "how often the table is written to state_dir" },
+	{ SCHEMA_STORE, "type", &type_word, "memory", AT(store, type), .words = store_words,
+	  .help = "who remembers keys: this process alone, or Redis for several" },
+	{ SCHEMA_STORE, "url", &type_url, "redis://127.0.0.1:6379/0", AT(store, url), PLACE(store, url_place),
+	  .help = "the Redis server" },
+	{ SCHEMA_STORE, "max_keys", &type_count, "1000000", AT(store, max_keys), BETWEEN(1, 100 * 1000 * 1000),
+	  .help = "keys remembered at most; the least recently used goes first" },
+	{ SCHEMA_STORE, "ttl", &type_time, "24h", AT(store, ttl_ms), BETWEEN(SECOND, YEAR), .whole_seconds = true,
+	  .help = "how long an unused key is remembered" },
+	{ SCHEMA_STORE, "snapshot", &type_time, "60s", AT(store, snapshot_ms), BETWEEN(SECOND, DAY), .zero_too = true,
+	  .help = "how often the table is written to state_dir; 0 = at exit only" },
+	{ SCHEMA_STORE, "timeout", &type_time, "50ms", AT(store, timeout_ms), BETWEEN(1, 10 * SECOND),
+	  .help = "how long a request waits for Redis" },
+	{ SCHEMA_STORE, "new_keys_per_ip", &type_rate, "0/s", AT(store, new_keys_per_ip),
+	  .help = "keys of one address that are remembered anew in a time; 0/s = no limit" },
 
 	{ SCHEMA_LISTENER, "bind", &type_binds, NULL, AT(listener, bind), ALSO(listener, bind_place),
 	  .help = "addresses to listen at" },
@@ -150,15 +171,16 @@ static const struct schema_row rows[] = {
 	  .help = "target and status of the answer, in place of a pool" },
 
 	{ SCHEMA_POOL, "gateway", &type_gateways, NULL, AT(pool, gateway), ALSO(pool, gateways),
-	  .help = "name, address and weight; one line each" },
-	{ SCHEMA_POOL, "affinity", &type_affinity, "cookie", AT(pool, affinity), .may_be_empty = true,
-	  .help = "by what a client is known again" },
-	{ SCHEMA_POOL, "assign", LATER, .preset = "table", .present = "table", .help = "how key selectors remember" },
+	  .help = "name, address, weight and limits; one line each" },
+	{ SCHEMA_POOL, "affinity", &type_affinity, "cookie", AT(pool, selector), ALSO(pool, selectors),
+	  .may_be_empty = true, .help = "by what a client is known again" },
+	{ SCHEMA_POOL, "assign", &type_word, "table", AT(pool, assign), .words = assign_words,
+	  .help = "how keys are given a gateway: remembered, or by hashing" },
 	{ SCHEMA_POOL, "balance", &type_word, "leastconn", AT(pool, balance), .words = balance_words,
 	  .help = "which gateway a client gets that belongs nowhere yet" },
-	{ SCHEMA_POOL, "on_down", LATER, .preset = "reassign", .present = "reassign",
+	{ SCHEMA_POOL, "on_down", &type_policy, "reassign", AT(pool, on_down), BETWEEN(1, HOUR),
 	  .help = "what happens to a client whose gateway is down" },
-	{ SCHEMA_POOL, "on_full", LATER, .preset = "wait:2s",
+	{ SCHEMA_POOL, "on_full", &type_policy, "wait:2s", AT(pool, on_full), BETWEEN(1, HOUR),
 	  .help = "what happens to a client whose gateway is full" },
 	{ SCHEMA_POOL, "check", &type_word, "tcp", AT(pool, check), .words = check_words,
 	  .help = "how gateways are checked" },
@@ -218,10 +240,13 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_POOL, "cookie_life", &type_time, "0", AT(pool, cookie.life_ms), BETWEEN(SECOND, YEAR),
 	  .zero_too = true, .whole_seconds = true,
 	  .help = "the binding is void this long after it was given; 0 = never" },
-	{ SCHEMA_POOL, "cookie_cors_twin", LATER, .help = "name of a second cookie for pages on other sites" },
-	{ SCHEMA_POOL, "cookie_legacy", LATER, .help = "name of another balancer's cookie that is believed too" },
-	{ SCHEMA_POOL, "key_secret_file", LATER, .help = "secret by which clients' keys are signed" },
-	{ SCHEMA_POOL, "duplicate", LATER, .preset = "allow", .present = "allow",
+	{ SCHEMA_POOL, "cookie_cors_twin", &type_cookie_name, NULL, AT(pool, cookie.cors_twin),
+	  .may_be_empty = true, .help = "name of a second cookie, for pages on other sites; none = there is none" },
+	{ SCHEMA_POOL, "cookie_legacy", &type_cookie_name, NULL, AT(pool, cookie.legacy), .may_be_empty = true,
+	  .help = "name of another balancer's cookie that is believed too" },
+	{ SCHEMA_POOL, "key_secret_file", &type_file, NULL, AT(pool, key_secret_file), PLACE(pool, key_secret_place),
+	  .may_be_empty = true, .help = "secret by which keys must be signed; none = they count unsigned" },
+	{ SCHEMA_POOL, "duplicate", &type_word, "allow", AT(pool, duplicate), .words = duplicate_words,
 	  .help = "what happens to a second live session with the same key" },
 };
 

@@ -99,6 +99,10 @@ section_base(const struct section *s, struct conf *c)
 		return &c->global;
 	case SCHEMA_LOG:
 		return &c->log;
+	case SCHEMA_ADMIN:
+		return &c->admin;
+	case SCHEMA_STORE:
+		return &c->store;
 	case SCHEMA_LISTENER:
 		return &c->listener[s->index];
 	case SCHEMA_ROUTE:
@@ -106,7 +110,7 @@ section_base(const struct section *s, struct conf *c)
 	case SCHEMA_POOL:
 		return &c->pool[s->index];
 	default:
-		return NULL;
+		return NULL;		/* there is no other */
 	}
 }
 

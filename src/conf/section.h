@@ -41,7 +41,7 @@ struct section *section_find(const struct sections *all, const struct conf *c, e
     struct slice name);
 void sections_fini(struct sections *all);
 
-/* The struct that is filled: struct conf_pool and so on. NULL for kinds of later versions. */
+/* The struct that is filled: struct conf_pool and so on. */
 void *section_base(const struct section *s, struct conf *c);
 struct section_key *section_key(const struct section *s, const struct schema_row *row);
 struct section_key *section_key_named(const struct section *s, const char *key);

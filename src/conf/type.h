@@ -3,6 +3,7 @@
  * type.h - kinds of values: how each is read into its field, written as text again, and freed.
  *
  * A type that is a list is read item by item; the others once. The row says where the field is and what is allowed.
+ * Numbers, times and words are in type.c; the others beside what they are of, in type_*.c.
  */
 #ifndef CONF_TYPE_H
 #define CONF_TYPE_H
@@ -37,8 +38,9 @@ struct type_word {
 };
 
 extern const struct type type_affinity, type_binds, type_certificates, type_cookie_domain, type_cookie_name,
-    type_cookie_path, type_count, type_gateways, type_hosts, type_include, type_log_target, type_name, type_names,
-    type_networks, type_protocols, type_rate, type_redirect, type_size, type_state_dir,
-    type_status_range, type_switch, type_time, type_url_path, type_user, type_word, type_workers;
+    type_cookie_path, type_count, type_file, type_gateways, type_hosts, type_include, type_listen, type_log_target,
+    type_name, type_names, type_networks, type_policy, type_protocols, type_rate, type_redirect, type_size,
+    type_socket, type_state_dir, type_status_range, type_switch, type_time, type_url, type_url_path, type_user,
+    type_word, type_workers;
 
 #endif

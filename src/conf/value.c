@@ -110,6 +110,17 @@ value_rate(struct slice text, struct conf_rate *rate)
 	return true;
 }
 
+bool
+value_status(struct slice text, unsigned *status)
+{
+	uint64_t n;
+
+	if (!slice_to_u64(text, 599, &n) || n < 100)
+		return false;
+	*status = (unsigned)n;
+	return true;
+}
+
 /* inet_pton wants a terminated string; the longest address has 45 bytes. */
 static bool
 value_ip(int family, struct slice text, unsigned char ip[16])

@@ -31,6 +31,8 @@ bool value_size(struct slice text, uint64_t *bytes) MUST_CHECK;
 const char *value_size_text(uint64_t bytes, char text[VALUE_TIME_TEXT]);
 /* "200/s", "10/m"; nothing a second is no limit. */
 bool value_rate(struct slice text, struct conf_rate *rate) MUST_CHECK;
+/* RFC 9110, 15: statuses have three digits; those of 6xx and above mean nothing. */
+bool value_status(struct slice text, unsigned *status) MUST_CHECK;
 /* "10.0.0.0/8", "::1". False with *why (static) where it is none, or has bits beyond its prefix. */
 bool value_network(struct slice text, const char **why) MUST_CHECK;
 /* "127.0.0.1:80", "[::1]:80", "*:80"; port 0 lets the system choose. */

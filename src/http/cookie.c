@@ -3,6 +3,7 @@
 #include "http/cookie.h"
 
 #include "base/buf.h"
+#include "http/byte.h"
 
 void
 cookie_iter_init(struct cookie_iter *it, const struct head *head)
@@ -64,27 +65,89 @@ cookie_next(struct cookie_iter *it, struct cookie_pair *pair)
 	return false;
 }
 
+/* A pair as it stood, but for its value. */
+static void
+add_with_value(struct buf *to, struct slice whole, struct slice was, struct slice value)
+{
+	size_t before = (size_t)(was.p - whole.p);
+
+	must(value.n <= was.n);
+	buf_add(to, slice_head(whole, before));
+	buf_add(to, value);
+	buf_add(to, slice_skip(whole, before + was.n));
+}
+
 size_t
-cookie_without(struct slice value, struct slice name, char *to)
+cookie_edit(struct slice value, cookie_edit_fn *edit, void *arg, char *to)
 {
 	struct buf kept = buf_of(to, value.n);
 
 	while (value.p != NULL) {
-		struct slice piece = slice_cut(&value, ';'), whole = slice_trim(piece);
+		struct slice piece = slice_cut(&value, ';'), whole = slice_trim(piece), was;
+		struct cookie_pair pair;
+		enum cookie_fate fate;
 
-		if (whole.n == 0 || slice_eq(pair_of(whole).name, name))
+		if (whole.n == 0)
+			continue;
+		pair = pair_of(whole);
+		was = pair.value;
+		fate = edit(arg, &pair);
+		if (fate == COOKIE_DROP)
 			continue;
 		if (kept.n != 0) {
 			buf_byte(&kept, ';');
 			buf_add(&kept, slice_head(piece, (size_t)(whole.p - piece.p)));
 		}
-		buf_add(&kept, whole);
+		add_with_value(&kept, whole, was, fate == COOKIE_REPLACE ? pair.value : was);
 	}
 	return kept.n;
 }
 
-struct slice
-cookie_set_name(struct slice value)
+struct cookie_set
+cookie_set_split(struct slice value)
 {
-	return pair_of(slice_trim(slice_head(value, slice_find(value, ';')))).name;
+	struct cookie_pair pair = pair_of(slice_trim(slice_head(value, slice_find(value, ';'))));
+	size_t before = pair.value.p != NULL ? (size_t)(pair.value.p - value.p) : 0;
+
+	return (struct cookie_set){
+		.name = pair.name,
+		.before = slice_head(value, before),
+		.value = pair.value,
+		.after = slice_skip(value, before + pair.value.n),
+	};
+}
+
+/* Of digits behind a "-" or none; what is no such number does not count (RFC 6265, 5.2.2). */
+static bool
+is_number(struct slice s)
+{
+	if (s.n > 1 && s.p[0] == '-')
+		s = slice_skip(s, 1);
+	return s.n != 0 && byte_all(s, BYTE_DIGIT);
+}
+
+static bool
+is_zero_or_less(struct slice number)
+{
+	if (number.p[0] == '-')
+		return true;
+	while (number.n != 0 && number.p[0] == '0')
+		number = slice_skip(number, 1);
+	return number.n == 0;
+}
+
+bool
+cookie_set_is_end(const struct cookie_set *set)
+{
+	struct slice rest = set->after;
+	bool is_end = false;
+
+	while (rest.p != NULL) {
+		struct slice value = slice_cut(&rest, ';'), name = slice_trim(slice_cut(&value, '='));
+
+		value = slice_trim(value);
+		if (slice_eq_nocase(name, SLICE_LIT("Max-Age")) && is_number(value))
+			is_end = is_zero_or_less(value);
+	}
+	return is_end;
 }

@@ -198,22 +198,82 @@ addr_port(const struct addr *a)
 	return a->len != 0 ? ntohs(a->sa.v4.sin_port) : 0;
 }
 
-/* Written by hand for IPv4: inet_ntop prints through a format, and this is done once a request. */
+static void
+add_v4(struct buf *b, const unsigned char ip[4])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (i != 0)
+			buf_byte(b, '.');
+		buf_u64(b, ip[i]);
+	}
+}
+
+#define V6_GROUPS 8
+
+/* Where the longest run of two or more zero groups begins, the first of several, and its length (RFC 5952, 4.2);
+ * V6_GROUPS and 0 where there is none. */
+static unsigned
+longest_zeros(const uint16_t group[V6_GROUPS], unsigned *length)
+{
+	unsigned at = V6_GROUPS, run = 0;
+
+	*length = 0;
+	for (unsigned i = 0; i < V6_GROUPS; i++) {
+		run = group[i] == 0 ? run + 1 : 0;
+		if (run >= 2 && run > *length) {
+			*length = run;
+			at = i + 1 - run;
+		}
+	}
+	return at;
+}
+
+static void
+add_group(struct buf *b, unsigned group)
+{
+	for (int shift = 12; shift >= 0; shift -= 4)
+		if (shift == 0 || group >> shift != 0)
+			buf_byte(b, "0123456789abcdef"[group >> shift & 15]);
+}
+
+/* As RFC 5952, 4 has it. */
+static void
+add_v6(struct buf *b, const unsigned char ip[16])
+{
+	uint16_t group[V6_GROUPS];
+	unsigned zeros, length;
+
+	for (unsigned i = 0; i < V6_GROUPS; i++)
+		group[i] = (uint16_t)(ip[2 * i] << 8 | ip[2 * i + 1]);
+	zeros = longest_zeros(group, &length);
+	for (unsigned i = 0; i < V6_GROUPS; i++) {
+		if (i == zeros) {
+			buf_lit(b, "::");
+			i += length - 1;
+			continue;
+		}
+		if (i != 0 && i != zeros + length)
+			buf_byte(b, ':');
+		add_group(b, group[i]);
+	}
+}
+
+/* Written by hand: inet_ntop prints through a format, and this is done for every request. */
+static void
+add_host(struct buf *b, const struct addr *a)
+{
+	if (a->len == sizeof a->sa.v4)
+		add_v4(b, addr_ip(a));
+	else if (a->len != 0)
+		add_v6(b, addr_ip(a));
+}
+
 size_t
 addr_host_text(const struct addr *a, char text[ADDR_TEXT])
 {
 	struct buf b = buf_of(text, ADDR_TEXT - 1);
 
-	if (a->len == sizeof a->sa.v4) {
-		for (unsigned i = 0; i < 4; i++) {
-			if (i != 0)
-				buf_byte(&b, '.');
-			buf_u64(&b, addr_ip(a)[i]);
-		}
-	} else if (a->len != 0) {
-		must(inet_ntop(AF_INET6, addr_ip(a), text, ADDR_TEXT) != NULL);
-		return strlen(text);
-	}
+	add_host(&b, a);
 	text[b.n] = '\0';
 	return b.n;
 }
@@ -223,17 +283,46 @@ addr_text(const struct addr *a, char text[ADDR_TEXT])
 {
 	struct buf b = buf_of(text, ADDR_TEXT - 1);
 	bool v6 = a->len == sizeof a->sa.v6;
-	char host[ADDR_TEXT];
 
 	if (a->len == 0)
 		return memcpy(text, "-", 2);
 	if (v6)
 		buf_byte(&b, '[');
-	buf_add(&b, slice_make(host, addr_host_text(a, host)));
+	add_host(&b, a);
 	if (v6)
 		buf_byte(&b, ']');
 	buf_byte(&b, ':');
 	buf_u64(&b, addr_port(a));
 	text[b.n] = '\0';
 	return text;
+}
+
+struct addr_net
+addr_net_of(const struct addr *a, unsigned bits_v4, unsigned bits_v6)
+{
+	bool v4 = a->len == sizeof a->sa.v4;
+	struct addr_net net = { .base = *a, .bits = v4 ? bits_v4 : bits_v6 };
+	unsigned char *ip = v4 ? (void *)&net.base.sa.v4.sin_addr : (void *)&net.base.sa.v6.sin6_addr;
+	unsigned bytes = v4 ? 4 : 16, kept = net.bits / 8;
+
+	must(a->len != 0 && net.bits <= 8 * bytes);
+	if (kept == bytes)
+		return net;
+	ip[kept] &= (unsigned char)(0xff00 >> net.bits % 8);
+	memset(ip + kept + 1, 0, bytes - kept - 1);
+	return net;
+}
+
+size_t
+addr_net_text(const struct addr_net *net, char text[ADDR_TEXT])
+{
+	struct buf b = buf_of(text, ADDR_TEXT - 1);
+
+	add_host(&b, &net->base);
+	if (net->bits != (net->base.len == sizeof net->base.sa.v4 ? 32 : 128)) {
+		buf_byte(&b, '/');
+		buf_u64(&b, net->bits);
+	}
+	text[b.n] = '\0';
+	return b.n;
 }

@@ -50,5 +50,9 @@ unsigned addr_port(const struct addr *a);
 const char *addr_text(const struct addr *a, char text[ADDR_TEXT]);
 /* Without port and brackets, as X-Forwarded-For has it; "" where there is none. Returns the length. */
 size_t addr_host_text(const struct addr *a, char text[ADDR_TEXT]);
+/* The network that an address is in, by the prefix length of its family. There must be an address. */
+struct addr_net addr_net_of(const struct addr *a, unsigned bits_v4, unsigned bits_v6);
+/* "10.1.2.0/24"; without "/32" or "/128" where that is a whole address. Returns the length. */
+size_t addr_net_text(const struct addr_net *net, char text[ADDR_TEXT]);
 
 #endif

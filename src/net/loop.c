@@ -94,8 +94,7 @@ loop_run_again(struct loop *l)
 	}
 }
 
-/* How long to wait, for epoll_wait: until the next timer, not at all where somebody wants to go on. */
-static int
+int
 loop_patience_ms(struct loop *l)
 {
 	uint64_t next, now;
@@ -114,7 +113,13 @@ loop_patience_ms(struct loop *l)
 void
 loop_turn(struct loop *l)
 {
-	int n = epoll_wait(l->fd, l->event, LOOP_EVENTS, loop_patience_ms(l));
+	loop_turn_within(l, loop_patience_ms(l));
+}
+
+void
+loop_turn_within(struct loop *l, int patience_ms)
+{
+	int n = epoll_wait(l->fd, l->event, LOOP_EVENTS, patience_ms);
 
 	must(n != -1 || errno == EINTR);
 	l->now_ms = 0;

@@ -61,6 +61,11 @@ struct loop *loop_new(void) MUST_CHECK;
 void loop_free(struct loop *l);		/* NULL is fine; all connections must be gone */
 /* Waits for events, handles them, then does what was left for the end of the turn. */
 void loop_turn(struct loop *l);
+/* The same, but waits that long at most, -1: for ever. With 0 for whoever waits for l->fd by other means, and for as
+ * long as loop_patience_ms() says. */
+void loop_turn_within(struct loop *l, int patience_ms);
+/* How long to wait, as epoll_wait has it: until the next timer, not at all where somebody wants to go on. */
+int loop_patience_ms(struct loop *l);
 void watch_init(struct watch *w, watch_fn *fn);
 /* False with errno: the descriptor is not watched. */
 bool loop_watch(struct loop *l, struct watch *w, int fd, uint32_t events) MUST_CHECK;

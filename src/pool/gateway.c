@@ -48,6 +48,8 @@ gateway_new(const struct conf_gateway *cf, const char *pool_name, unsigned index
 	g->addr = addr;
 	g->tag = gateway_tag(pool_name, cf->name);
 	g->index = index;
+	g->backup = cf->backup;
+	g->max_sessions = cf->max_sessions;
 	atomic_init(&g->refs, 1);
 	atomic_init(&g->weight, cf->weight);
 	atomic_init(&g->state, GATEWAY_UP);
@@ -112,28 +114,35 @@ count_down(atomic_uint *count)
 	must(atomic_fetch_sub_explicit(count, 1, memory_order_relaxed) != 0);
 }
 
-void
-gateway_reserve(struct gateway *g)
+/* Counting up first and looking afterwards would have two who meet at the last place both turn away. */
+static bool
+gateway_take_place(struct gateway *g)
 {
+	unsigned n = atomic_load_explicit(&g->sessions, memory_order_relaxed);
+
+	do
+		if (g->max_sessions != 0 && n >= g->max_sessions)
+			return false;
+	while (!atomic_compare_exchange_weak_explicit(&g->sessions, &n, n + 1, memory_order_relaxed,
+	    memory_order_relaxed));
+	return true;
+}
+
+bool
+gateway_enter(struct gateway *g, bool session)
+{
+	if (session && !gateway_take_place(g))
+		return false;
 	count_up(&g->load);
+	return true;
 }
 
 void
-gateway_release(struct gateway *g)
+gateway_leave(struct gateway *g, bool session)
 {
+	if (session)
+		count_down(&g->sessions);
 	count_down(&g->load);
-}
-
-void
-gateway_session_began(struct gateway *g)
-{
-	count_up(&g->sessions);
-}
-
-void
-gateway_session_ended(struct gateway *g)
-{
-	count_down(&g->sessions);
 }
 
 /* Read first: nearly always it is zero, and a line that nobody writes stays in every processor's cache. */

@@ -29,10 +29,12 @@ struct gateway {
 	struct addr addr;
 	uint64_t tag;			/* what a sealed cookie holds in place of the name; unique in its pool */
 	unsigned index;			/* in its pool */
+	bool backup;			/* gets newcomers only when no other can take them */
+	unsigned max_sessions;		/* 0: no limit */
 	atomic_uint weight;
 	atomic_int state;
 	atomic_uint load;		/* reservations: exchanges and sessions under way */
-	atomic_uint sessions;		/* of them: upgraded */
+	atomic_uint sessions;		/* of them: upgraded, or in handshake; never above max_sessions */
 	atomic_uint failed_connects;	/* in a row */
 	atomic_uint failed_connects_reported;	/* batches of GATEWAY_CONNECTS_ARE_A_CHECK not yet seen by health */
 	int current_weight;		/* smooth round robin's, under the pool's lock */
@@ -63,6 +65,12 @@ gateway_load(const struct gateway *g)
 	return atomic_load_explicit(&g->load, memory_order_relaxed);
 }
 
+static inline unsigned
+gateway_sessions(const struct gateway *g)
+{
+	return atomic_load_explicit(&g->sessions, memory_order_relaxed);
+}
+
 /* May it get a client that belongs nowhere yet? */
 static inline bool
 gateway_takes_newcomers(const struct gateway *g)
@@ -72,11 +80,18 @@ gateway_takes_newcomers(const struct gateway *g)
 
 /* Main thread. Logs the change with its reason; false when nothing changed. */
 bool gateway_set_state(struct gateway *g, enum gateway_state state, const char *why);
-/* An exchange or session takes its share, and gives it back once. */
-void gateway_reserve(struct gateway *g);
-void gateway_release(struct gateway *g);
-void gateway_session_began(struct gateway *g);
-void gateway_session_ended(struct gateway *g);
+/* Has it no place for one more session? */
+static inline bool
+gateway_is_full(const struct gateway *g)
+{
+	return g->max_sessions != 0 &&
+	    atomic_load_explicit(&g->sessions, memory_order_relaxed) >= g->max_sessions;
+}
+
+/* An exchange takes its share, with a session's place if it is to become one, and gives the same back once. False: it
+ * is full; max_sessions is held exactly, by all workers together. Without session it can't fail. */
+bool gateway_enter(struct gateway *g, bool session) MUST_CHECK;
+void gateway_leave(struct gateway *g, bool session);
 
 void gateway_connect_ok(struct gateway *g);
 /* True when a batch has filled: the main thread should health_look(). */

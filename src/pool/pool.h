@@ -3,7 +3,8 @@
  * pool.h - gateways that can stand for one another, and which of them gets a newcomer.
  *
  * Any thread may choose. The choice and its reservation are one step under a short lock, so that a hundred clients
- * that arrive at once are spread, not piled onto whoever was least loaded a moment ago.
+ * that arrive at once are spread, not piled onto whoever was least loaded a moment ago. By hash nobody looks at
+ * loads, and there is no lock.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -22,6 +23,7 @@ struct pool {
 	struct gateway **gateway;
 	unsigned gateways;
 	struct pool_tag *by_tag;	/* all gateways, sorted */
+	struct gateway **by_name;	/* likewise */
 	pthread_mutex_t lock;		/* of choosing */
 	uint64_t random;		/* xorshift's, under the lock */
 };
@@ -37,9 +39,32 @@ struct pool_tried {
 struct pool *pool_new(const struct conf_pool *cf, conf_report_fn *report, void *arg) MUST_CHECK;
 void pool_free(struct pool *p);			/* NULL is fine */
 
-/* By the pool's balance, among the gateways that take newcomers and were not tried. Reserved and referenced for the
- * caller, who gives back both (gateway_release, gateway_unref). NULL: there is none. */
-struct gateway *pool_choose(struct pool *p, const struct pool_tried *tried) MUST_CHECK;
+/* What a newcomer needs. */
+struct pool_wish {
+	const struct pool_tried *tried;		/* may be NULL */
+	bool session;		/* a place for a session: who is full is passed over for all newcomers alike */
+	bool by_hash;		/* by rendezvous, whatever the pool's balance is */
+	uint64_t hash;		/* rendezvous_hash() of the client's key, or of its address */
+};
+
+/* Why there is none. */
+enum pool_lack {
+	POOL_LACKS_NOTHING,
+	POOL_IS_DOWN,		/* nobody that is up takes newcomers, or all that do were tried */
+	POOL_IS_FULL,		/* some would, if they had a place */
+};
+
+/* By the pool's balance, among the gateways that take newcomers, have a place and were not tried; backups when there
+ * is no other. Entered (gateway_enter, with wish->session) and referenced for the caller, who gives back both
+ * (gateway_leave, gateway_unref). NULL: there is none. */
+struct gateway *pool_choose(struct pool *p, const struct pool_wish *w, enum pool_lack *lack) MUST_CHECK;
+/* Whose a key is by rendezvous alone, with all gateways well: those with weight that are no backups. Borrowed; NULL
+ * when there is none. */
+struct gateway *pool_owner(const struct pool *p, uint64_t hash);
+/* Does any gateway now have what a newcomer needs? For those who wait; nothing is taken. */
+bool pool_has_room(const struct pool *p);
+/* The gateway a name names, borrowed; NULL when there is none. */
+struct gateway *pool_find_name(const struct pool *p, struct slice name);
 /* The gateway a tag names, not reserved, borrowed from the pool; NULL when it is gone. */
 struct gateway *pool_find_tag(const struct pool *p, uint64_t tag);
 bool pool_was_tried(const struct pool_tried *tried, const struct gateway *g);

@@ -223,7 +223,7 @@ client_read_one(struct client *c)
 		client_left(c, r == INTAKE_FAILED);
 		return false;
 	case INTAKE_REFUSED:
-		client_proxy(c)->counts.bad_requests++;
+		counter_add(&client_proxy(c)->counts.bad_requests, 1);
 		client_set_state(c, CLIENT_SERVING);
 		exchange_fail(x, why);
 		return false;
@@ -489,7 +489,7 @@ proxy_accept(void *arg, struct listener *l, int fd, const struct addr *peer)
 	const struct door *door = arg;
 	struct client *c;
 
-	door->proxy->counts.connections++;
+	counter_add(&door->proxy->counts.connections, 1);
 	c = client_new(door, fd, peer);
 	if (c == NULL) {
 		atomic_fetch_sub_explicit(&l->connections, 1, memory_order_relaxed);

@@ -38,6 +38,9 @@ enum end_whose { END_BY_CLIENT, END_BY_GATEWAY, END_BY_SELF };
 	X(GATEWAY_BODY,       "gateway-bad-body",      GATEWAY,  502,    0) \
 	X(RESPONSE_TIMEOUT,   "response-timeout",      GATEWAY,  504,    0) \
 	X(NO_GATEWAY,         "no-gateway",            GATEWAY,  503,    0) \
+	X(GATEWAY_DOWN,       "gateway-down",          GATEWAY,  503,    0) /* on_down = reject */ \
+	X(GATEWAY_FULL,       "gateway-full",          GATEWAY,  503, 1013) \
+	X(DUPLICATE,          "duplicate-session",     SELF,       0, 1008) \
 	X(REDIRECT,           "redirect",              SELF,       0,    0) \
 	X(TUNNEL_IDLE,        "tunnel-idle",           SELF,       0, 1001) \
 	X(STOPPING,           "stopping",              SELF,     503, 1001) \

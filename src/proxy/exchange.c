@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "proxy/placement.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
 #include "proxy/response.h"
@@ -35,6 +36,7 @@ exchange_new(struct client *c, struct slice rest)
 		return NULL;
 	}
 	x->addr = c->peer;
+	list_init(&x->wait.link);
 	return x;
 }
 
@@ -62,23 +64,13 @@ exchange_drop(struct exchange *x)
 	loop_reap(x->proxy->loop, &x->reap, exchange_free);
 }
 
-void
-exchange_release_gateway(struct exchange *x)
-{
-	if (x->choice.gateway == NULL)
-		return;
-	gateway_release(x->choice.gateway);
-	gateway_unref(x->choice.gateway);
-	x->choice.gateway = NULL;
-}
-
 struct link *
 exchange_take_link(struct exchange *x)
 {
 	struct link *k = x->link;
 
 	x->link = NULL;
-	gateway_unref(x->choice.gateway);	/* the link has a reference of its own; the reservation goes along */
+	gateway_unref(x->choice.gateway);	/* the link has a reference of its own; the place goes along */
 	x->choice.gateway = NULL;
 	return k;
 }
@@ -98,7 +90,7 @@ exchange_describe(const struct exchange *x, struct record *r)
 
 	*r = (struct record){
 		.kind = RECORD_REQUEST, .client = x->addr, .peer = x->client->peer,
-		.pool = "-", .gateway = "-", .how = "-",
+		.pool = "-", .gateway = "-", .how = "-", .because = "",
 	};
 	r->total_us = x->begun_us != 0 ? now_us - x->begun_us : 0;
 	r->at_us = clock_wall_us() - r->total_us;
@@ -119,10 +111,14 @@ exchange_describe(const struct exchange *x, struct record *r)
 	}
 	if (x->service != NULL)
 		r->pool = x->service->conf->name;
-	if (x->chosen)
+	if (x->chosen) {
 		r->how = affinity_how(&x->choice);
+		r->because = x->choice.because;
+	}
 	if (x->choice.gateway != NULL)
 		r->gateway = x->choice.gateway->name;
+	else if (x->choice.home != NULL)
+		r->gateway = x->choice.home->name;
 	else if (x->tried.n != 0)
 		r->gateway = x->tried.gateway[x->tried.n - 1]->name;
 	if (x->connected_us != 0)
@@ -136,6 +132,8 @@ static void
 exchange_over(struct exchange *x, enum end_reason why)
 {
 	must(x->state != EXCHANGE_OVER);
+	queue_leave(x);
+	store_cancel(&x->ask);
 	if (x->proxy->on_record != NULL) {
 		struct record r;
 
@@ -149,7 +147,7 @@ exchange_over(struct exchange *x, enum end_reason why)
 	else
 		link_close(x->link);
 	x->link = NULL;
-	exchange_release_gateway(x);
+	affinity_release(&x->choice);
 	x->client->exchange = NULL;
 	exchange_drop(x);
 }
@@ -321,7 +319,7 @@ exchange_begin(struct exchange *x)
 	ALIVE(x, EXCHANGE_MAGIC);
 	x->begun_us = clock_exact_us();
 	x->moved_ms = loop_now_ms(x->proxy->loop);
-	x->proxy->counts.requests++;
+	counter_add(&x->proxy->counts.requests, 1);
 	exchange_identify(x);
 	if (x->head.framing == FRAMING_CHUNKED)
 		made = (x->trailer_up = malloc(BODY_TRAILER_MAX)) != NULL;
@@ -355,8 +353,7 @@ exchange_begin(struct exchange *x)
 		return;
 	}
 	x->service = route->service;
-	if (request_choose(x))
-		request_connect(x);
+	placement_find(x);
 }
 
 /* ---- events ---- */
@@ -371,7 +368,7 @@ exchange_gateway_ready(struct stream *s, unsigned what)
 		if (what & STREAM_CONNECTED)
 			request_send(x);
 		else if (stream_has_failed(s))
-			request_connect_failed(x, END_GATEWAY_CONNECT);
+			placement_connect_failed(x, END_GATEWAY_CONNECT);
 		if (x->state != EXCHANGE_WAITING || s != &x->link->stream)
 			return;
 	}
@@ -419,6 +416,10 @@ exchange_due_ms(const struct exchange *x, enum end_reason *why)
 	const struct conf_listener *l = x->client->door->listener->conf;
 	const struct conf_pool *p = x->service->conf;
 
+	if (x->state == EXCHANGE_ASKING || x->state == EXCHANGE_QUEUED) {
+		*why = END_NONE;		/* the store and the queue have timers of their own */
+		return UINT64_MAX;
+	}
 	if (x->state == EXCHANGE_CONNECTING) {
 		*why = END_GATEWAY_TIMEOUT;
 		return x->connect_by_ms;
@@ -440,7 +441,10 @@ exchange_next_timer(struct exchange *x)
 {
 	enum end_reason why;
 
-	client_timer_by(x->client, exchange_due_ms(x, &why));
+	uint64_t due_ms = exchange_due_ms(x, &why);
+
+	if (due_ms != UINT64_MAX)
+		client_timer_by(x->client, due_ms);
 }
 
 void
@@ -454,7 +458,7 @@ exchange_timer(struct exchange *x, uint64_t now_ms)
 	if (now_ms < exchange_due_ms(x, &why))
 		exchange_next_timer(x);
 	else if (x->state == EXCHANGE_CONNECTING)
-		request_connect_failed(x, why);
+		placement_connect_failed(x, why);
 	else
 		exchange_fail(x, why);
 }

@@ -15,10 +15,20 @@
 
 enum exchange_state {
 	EXCHANGE_HEAD,		/* gathering the request's head */
+	EXCHANGE_ASKING,	/* a shared store is asked where it belongs */
+	EXCHANGE_QUEUED,	/* its gateway can't take it yet (queue.h) */
 	EXCHANGE_CONNECTING,	/* to a gateway */
 	EXCHANGE_WAITING,	/* the request's head has gone out; the response's is to come */
 	EXCHANGE_RESPONDING,	/* the response's head has gone out */
 	EXCHANGE_OVER,
+};
+
+/* Waiting for a gateway. */
+struct exchange_wait {
+	struct list link;		/* of the proxy's queue */
+	uint64_t by_ms;			/* 0: it has not waited */
+	uint64_t retry_ms;
+	bool over;			/* it has waited long enough: any gateway will do */
 };
 
 struct exchange {
@@ -32,9 +42,12 @@ struct exchange {
 	struct slice rest;		/* read beyond the head, later beyond the body; in the intake or body_in */
 
 	const struct service *service;
-	struct affinity_choice choice;	/* gateway != NULL: reserved and referenced, ours to give back */
+	struct affinity_choice choice;	/* its gateway is ours to give back */
 	bool chosen;			/* affinity was asked */
+	bool newcomer;			/* and did not know it */
 	struct pool_tried tried;
+	struct store_ask ask;		/* while EXCHANGE_ASKING */
+	struct exchange_wait wait;
 	struct link *link;
 	bool upgrade;			/* to WebSocket, well-formed */
 	struct addr addr;		/* the believed client's */
@@ -78,7 +91,7 @@ void exchange_timer(struct exchange *x, uint64_t now_ms);
 void exchange_fail(struct exchange *x, enum end_reason why);
 /* No answer, no delay: records, and ends the client too. */
 void exchange_abort(struct exchange *x, enum end_reason why);
-/* The link, the gateway's reservation and the choice go over to a session. */
+/* The link and the gateway's place go over to a session. */
 struct link *exchange_take_link(struct exchange *x) MUST_CHECK;
 /* Fills in what is known of the request and the choice. */
 void exchange_describe(const struct exchange *x, struct record *r);
@@ -89,8 +102,6 @@ void exchange_describe(const struct exchange *x, struct record *r);
 void exchange_finish(struct exchange *x);
 /* May the client's connection go on after the response? */
 bool exchange_can_keep(const struct exchange *x) MUST_CHECK;
-/* The chosen gateway is not the one after all. */
-void exchange_release_gateway(struct exchange *x);
 /* Who is waited for has changed. */
 void exchange_next_timer(struct exchange *x);
 /* The link's callback. */

@@ -16,13 +16,36 @@ forward_field(struct buf *to, struct slice name, struct slice value)
 	buf_lit(to, "\r\n");
 }
 
-/* A Cookie line without ours; the whole line goes when nothing else is in it. */
+/* Our cookies stay with us; a gateway's own gets back what it was before we put ours in front. */
+static enum cookie_fate
+edit_cookie(void *arg, struct cookie_pair *pair)
+{
+	const struct affinity *a = arg;
+	struct slice own;
+
+	switch (affinity_cookie_named(a, pair->name)) {
+	case AFFINITY_COOKIE_OURS:
+		return COOKIE_DROP;
+	case AFFINITY_COOKIE_PREFIXED:
+		own = affinity_unprefixed(pair->value);
+		if (own.n == pair->value.n)
+			return COOKIE_KEEP;
+		pair->value = own;
+		return COOKIE_REPLACE;
+	case AFFINITY_COOKIE_REWRITTEN:
+	case AFFINITY_COOKIE_FOREIGN:
+		break;
+	}
+	return COOKIE_KEEP;
+}
+
+/* The whole line goes when nothing is left in it. */
 static void
-forward_cookie(struct buf *to, const struct field *f, struct slice ours)
+forward_cookie(struct buf *to, const struct field *f, struct affinity *a)
 {
 	size_t line = to->n, n;
 
-	if (ours.n == 0) {
+	if (!affinity_knows_cookies(a)) {
 		forward_field(to, f->name, f->value);
 		return;
 	}
@@ -32,7 +55,7 @@ forward_cookie(struct buf *to, const struct field *f, struct slice ours)
 	}
 	buf_add(to, f->name);
 	buf_lit(to, ": ");
-	n = cookie_without(f->value, ours, to->p + to->n);
+	n = cookie_edit(f->value, edit_cookie, a, to->p + to->n);
 	if (n == 0) {
 		to->n = line;
 		return;
@@ -126,7 +149,6 @@ bool
 forward_request(const struct exchange *x, struct buf *to)
 {
 	const struct head *h = &x->head;
-	struct slice ours = affinity_cookie_name(x->service->affinity);
 
 	buf_add(to, h->method_text);
 	buf_byte(to, ' ');
@@ -139,7 +161,7 @@ forward_request(const struct exchange *x, struct buf *to)
 		if (f->hop || is_ours_to_say(f->id, x->client->trusted) || is_disguised(f))
 			continue;
 		if (f->id == FIELD_COOKIE)
-			forward_cookie(to, f, ours);
+			forward_cookie(to, f, x->service->affinity);
 		else
 			forward_field(to, f->name, f->value);
 	}
@@ -200,19 +222,90 @@ is_private_already(const struct head *h)
 	return false;
 }
 
-/* Our cookie; a client that gets none for want of random bytes is as one without cookies. */
+/* Our cookies; a client that gets none for want of random bytes is as one without cookies. */
 static void
-forward_set_cookie(const struct exchange *x, const struct head *h, struct buf *to)
+forward_our_cookies(const struct exchange *x, struct buf *to)
 {
-	char value[AFFINITY_SET_COOKIE];
-	size_t n = affinity_set_cookie(x->service->affinity, x->proxy->sealer, &x->choice,
-	    x->client->stream.ssl != NULL, clock_wall_us() / 1000000, value);
+	bool by_tls = x->client->stream.ssl != NULL;
+	uint64_t now_s = clock_wall_us() / 1000000;
+	char value[ISSUE_TEXT];
 
-	if (n == 0)
+	for (enum issue_which which = ISSUE_OURS; which <= ISSUE_END_OF_LEGACY; which++) {
+		size_t n = affinity_set_cookie(x->service->affinity, x->proxy->tools.sealer, &x->choice, which,
+		    by_tls, now_s, value);
+
+		if (n != 0)
+			forward_field(to, SLICE_LIT("Set-Cookie"), slice_make(value, n));
+	}
+}
+
+/* A cookie of the gateway's whose value tells where its client belongs, alone or before its own. One without a value
+ * is being deleted, or of no use. */
+static void
+forward_sealed(const struct exchange *x, struct buf *to, const struct field *f, const struct cookie_set *set,
+    bool prefix)
+{
+	char seal[SEAL_TEXT];
+	uint64_t now_s = clock_wall_us() / 1000000;
+	size_t n = 0;
+
+	if (set->value.n != 0)
+		n = affinity_seal(x->service->affinity, x->proxy->tools.sealer, &x->choice, now_s, seal);
+	if (n == 0) {
+		forward_field(to, f->name, f->value);
 		return;
-	forward_field(to, SLICE_LIT("Set-Cookie"), slice_make(value, n));
-	if (!is_private_already(h))
-		forward_cache_control(to, h);
+	}
+	buf_add(to, f->name);
+	buf_lit(to, ": ");
+	buf_add(to, set->before);
+	buf_add(to, slice_make(seal, n));
+	if (prefix) {
+		buf_byte(to, '~');
+		buf_add(to, set->value);
+	}
+	buf_add(to, set->after);
+	buf_lit(to, "\r\n");
+}
+
+/* Ours is ours to set. */
+static void
+forward_set_cookie(const struct exchange *x, struct buf *to, const struct field *f)
+{
+	struct cookie_set set = cookie_set_split(f->value);
+
+	switch (affinity_cookie_named(x->service->affinity, set.name)) {
+	case AFFINITY_COOKIE_OURS:
+		break;
+	case AFFINITY_COOKIE_REWRITTEN:
+		forward_sealed(x, to, f, &set, false);
+		break;
+	case AFFINITY_COOKIE_PREFIXED:
+		forward_sealed(x, to, f, &set, true);
+		break;
+	case AFFINITY_COOKIE_FOREIGN:
+		forward_field(to, f->name, f->value);
+		break;
+	}
+}
+
+/* Does this answer say to one client where it belongs? */
+static bool
+answer_is_personal(const struct exchange *x, const struct head *h)
+{
+	if (x->choice.issue)
+		return true;
+	if (!affinity_knows_cookies(x->service->affinity))
+		return false;
+	for (unsigned i = 0; i < h->fields; i++) {
+		enum affinity_cookie meaning;
+
+		if (h->field[i].id != FIELD_SET_COOKIE)
+			continue;
+		meaning = affinity_cookie_named(x->service->affinity, cookie_set_split(h->field[i].value).name);
+		if (meaning == AFFINITY_COOKIE_REWRITTEN || meaning == AFFINITY_COOKIE_PREFIXED)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -230,32 +323,30 @@ forward_response_framing(const struct exchange *x, const struct head *h, enum he
 		buf_lit(to, "Connection: keep-alive\r\n");
 }
 
-/* Our cookie is ours to set. */
-static bool
-sets_our_cookie(const struct field *f, struct slice ours)
-{
-	return f->id == FIELD_SET_COOKIE && ours.n != 0 && slice_eq(cookie_set_name(f->value), ours);
-}
-
 bool
 forward_response(const struct exchange *x, const struct head *h, enum head_framing out, struct buf *to)
 {
-	struct slice ours = affinity_cookie_name(x->service->affinity);
-	bool replace_cache = x->choice.issue && !is_private_already(h), dated = false;
+	bool replace_cache = answer_is_personal(x, h) && !is_private_already(h), dated = false;
+	bool knows_cookies = affinity_knows_cookies(x->service->affinity);
 
 	forward_status(to, h);
 	for (unsigned i = 0; i < h->fields; i++) {
 		const struct field *f = &h->field[i];
 
-		if (f->hop || (f->id == FIELD_CACHE_CONTROL && replace_cache) || sets_our_cookie(f, ours))
+		if (f->hop || (f->id == FIELD_CACHE_CONTROL && replace_cache))
 			continue;
 		dated |= f->id == FIELD_DATE;
-		forward_field(to, f->name, f->value);
+		if (f->id == FIELD_SET_COOKIE && knows_cookies)
+			forward_set_cookie(x, to, f);
+		else
+			forward_field(to, f->name, f->value);
 	}
 	if (!dated)
 		forward_field(to, SLICE_LIT("Date"), proxy_date(x->proxy));	/* RFC 9110, 6.6.1 */
 	if (x->choice.issue)
-		forward_set_cookie(x, h, to);
+		forward_our_cookies(x, to);
+	if (replace_cache)
+		forward_cache_control(to, h);
 	forward_response_framing(x, h, out, to);
 	buf_lit(to, "\r\n");
 	return !to->full;
@@ -264,12 +355,17 @@ forward_response(const struct exchange *x, const struct head *h, enum head_frami
 bool
 forward_interim(const struct exchange *x, const struct head *h, struct buf *to)
 {
-	struct slice ours = affinity_cookie_name(x->service->affinity);
-
 	forward_status(to, h);
-	for (unsigned i = 0; i < h->fields; i++)
-		if (!h->field[i].hop && !sets_our_cookie(&h->field[i], ours))
-			forward_field(to, h->field[i].name, h->field[i].value);
+	for (unsigned i = 0; i < h->fields; i++) {
+		const struct field *f = &h->field[i];
+
+		if (f->hop)
+			continue;
+		if (f->id == FIELD_SET_COOKIE && affinity_knows_cookies(x->service->affinity))
+			forward_set_cookie(x, to, f);
+		else
+			forward_field(to, f->name, f->value);
+	}
 	buf_lit(to, "\r\n");
 	return !to->full;
 }

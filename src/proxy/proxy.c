@@ -9,19 +9,35 @@
 #include "base/mem.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/hold.h"
 #include "proxy/session.h"
+#include "proxy/tunnel.h"
 
 /* More than that are under way only in a burst: their memory, 10 KiB each, goes back. */
 #define EXCHANGES_SPARE 64
 
+static void
+tally_init(struct proxy_tally *t, const struct affinity *a)
+{
+	t->decided = mem_zalloc((affinity_selectors(a) + 1) * AFFINITY_OUTCOMES * sizeof *t->decided);
+}
+
 struct proxy *
-proxy_new(struct loop *l, const struct seal_ring *ring)
+proxy_new(struct loop *l, const struct proxy_setup *setup)
 {
 	struct proxy *p = mem_zalloc(sizeof *p);
 
 	p->loop = l;
 	p->links = links_new(l);
-	p->sealer = sealer_new(ring);
+	p->number = setup->number;
+	p->holders = setup->holders;
+	p->tools.sealer = sealer_new(setup->ring);
+	p->tools.store = setup->store != NULL ? store_new(l, setup->store) : NULL;
+	p->tools.scratch = mem_zalloc(SELECTOR_KEY_MAX);
+	p->tally = mem_zalloc((setup->services + 1) * sizeof *p->tally);
+	for (; p->tallies < setup->services; p->tallies++)
+		tally_init(&p->tally[p->tallies], setup->service[p->tallies].affinity);
+	queue_init(&p->queue, l);
 	p->response = mem_zalloc(sizeof *p->response);
 	slab_init(&p->clients, sizeof(struct client));
 	slab_init_loose(&p->exchanges, sizeof(struct exchange), EXCHANGES_SPARE);
@@ -40,8 +56,14 @@ proxy_free(struct proxy *p)
 	slab_fini(&p->sessions);
 	slab_fini(&p->exchanges);
 	slab_fini(&p->clients);
+	queue_fini(&p->queue);
+	for (size_t i = 0; i < p->tallies; i++)
+		free(p->tally[i].decided);
+	free(p->tally);
 	links_free(p->links);
-	sealer_free(p->sealer);
+	store_free(p->tools.store);
+	sealer_free(p->tools.sealer);
+	free(p->tools.scratch);
 	free(p->response);
 	free(p);
 }
@@ -77,6 +99,17 @@ proxy_close_sessions(struct proxy *p, size_t most)
 }
 
 /* A session's end is its client's too, so the sessions go first. */
+void
+proxy_close_session(struct proxy *p, uint64_t number)
+{
+	struct session *s = hold_find(p, number);
+
+	if (s == NULL || session_is_closing(s))
+		return;
+	counter_add(&p->counts.duplicates, 1);
+	session_close(s, END_DUPLICATE, loop_now_ms(p->loop) + TUNNEL_CLOSE_MS);
+}
+
 void
 proxy_abort(struct proxy *p)
 {

@@ -9,46 +9,71 @@
 #define PROXY_PROXY_H
 
 #include "affinity/affinity.h"
+#include "affinity/holders.h"
+#include "base/counter.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "pool/link.h"
+#include "proxy/queue.h"
 #include "proxy/record.h"
 #include "proxy/route.h"
 
 #define PROXY_REQUEST_ID 32
 #define PROXY_DATE 29		/* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
-/* What a worker counts; added up by whoever reads it. */
+/* What a worker counts; added up by whoever reads it, at any time. */
 struct proxy_counts {
-	uint64_t connections;
-	uint64_t requests;
-	uint64_t sessions;
-	uint64_t bad_requests;
-	uint64_t affinity[AFFINITY_OUTCOMES];
+	struct counter connections;
+	struct counter requests;
+	struct counter sessions;
+	struct counter bad_requests;
+	struct counter duplicates;		/* sessions closed since another came with their key */
+};
+
+/* The same for each pool. */
+struct proxy_tally {
+	/* By selector (the last row: none of them decided) and outcome:
+	 * decided[selector * AFFINITY_OUTCOMES + outcome]. */
+	struct counter *decided;
+	struct counter bare;			/* requests that carried nothing of what the pool looks for */
+	struct counter waited;			/* that had to wait for their gateway */
+	struct counter retries;			/* further gateways tried */
 };
 
 /* A request or session has ended. Must not block. */
 typedef void proxy_record_fn(void *arg, const struct record *r);
 /* Something that the main thread should see to: failed connects (health_look). */
 typedef void proxy_notice_fn(void *arg);
+/* A session, of any worker, has to close: its key is another's now. proxy_close_session() there. */
+typedef void proxy_duplicate_fn(void *arg, const struct holder *old);
+
+struct hold;
 
 struct proxy {
 	struct loop *loop;
 	struct links *links;
-	struct sealer *sealer;
+	struct affinity_tools tools;
 	struct slab clients, exchanges, sessions;
 	struct list client_list;		/* all clients, for stopping */
 	struct list session_list;		/* all upgraded sessions */
 	struct head *response;			/* a gateway's, while it is passed on: too big for the stack */
 	proxy_record_fn *on_record;		/* NULL: nobody wants them */
 	proxy_notice_fn *on_failed_connects;
-	void *arg;				/* both callbacks' */
+	proxy_duplicate_fn *on_duplicate;
+	void *arg;				/* the callbacks' */
+	struct queue queue;			/* exchanges that wait for their gateway */
+	unsigned number;			/* of the worker */
+	struct holders *holders;		/* the process's */
+	struct hold *holds;			/* of this worker's sessions, by number */
+	uint64_t hold_next;
 	bool stopping;
 	uint64_t stop_by_ms;			/* when stopping: what is not over by then is aborted */
 	uint64_t id_base, id_next;		/* of request ids */
 	uint64_t date_s;
 	char date[PROXY_DATE + 1];
 	struct proxy_counts counts;
+	struct proxy_tally *tally;		/* one for each pool, by service->index */
+	size_t tallies;
 };
 
 /* One listener as this worker sees it: what an accepted connection is handed over with. */
@@ -59,7 +84,16 @@ struct door {
 	struct tls_context *tls;		/* NULL: plain */
 };
 
-struct proxy *proxy_new(struct loop *l, const struct seal_ring *ring) MUST_CHECK;
+struct proxy_setup {
+	unsigned number;			/* of the worker */
+	const struct seal_ring *ring;
+	struct store_shared *store;		/* NULL: the table is all there is */
+	struct holders *holders;
+	const struct service *service;
+	size_t services;
+};
+
+struct proxy *proxy_new(struct loop *l, const struct proxy_setup *setup) MUST_CHECK;
 /* All clients must be gone. NULL is fine. */
 void proxy_free(struct proxy *p);
 
@@ -69,6 +103,8 @@ void proxy_accept(void *arg, struct listener *l, int fd, const struct addr *peer
 void proxy_stop(struct proxy *p, uint64_t by_ms);
 /* Closes up to `most` sessions properly (1001) that are not on their way out yet; returns how many were left open. */
 size_t proxy_close_sessions(struct proxy *p, size_t most);
+/* A session whose key is another's now (1008). One that has ended is fine. */
+void proxy_close_session(struct proxy *p, uint64_t number);
 /* Ends whatever is left at once. */
 void proxy_abort(struct proxy *p);
 

@@ -20,6 +20,7 @@ struct record {
 	const char *listener;
 	const char *pool, *gateway;	/* "-" where none was chosen */
 	const char *how;		/* affinity_how(), "-" where none was chosen */
+	const char *because;		/* affinity_choice's; "" where nothing is to say */
 	bool tls;
 	struct slice method, host, target;	/* may be empty: no request was understood */
 	unsigned minor;

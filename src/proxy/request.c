@@ -8,29 +8,11 @@
 
 #include "base/log.h"
 #include "proxy/forward.h"
+#include "proxy/placement.h"
 #include "proxy/response.h"
 
 /* Chunked uploads are read in pieces of this size, into memory of their own: what follows them must be kept. */
 #define CHUNKED_ROOM LOOP_SCRATCH
-
-/* False: it has failed. */
-bool
-request_choose(struct exchange *x)
-{
-	char text[ADDR_TEXT];
-
-	affinity_choose(x->service->affinity, x->proxy->sealer, &x->head, &x->addr, &x->tried,
-	    clock_wall_us() / 1000000, &x->choice);
-	x->chosen = true;
-	x->proxy->counts.affinity[x->choice.outcome]++;
-	if (x->choice.outcome == AFFINITY_INVALID)
-		log_info("pool %s: a cookie of %s is not believed: %s (request %.*s)", x->service->conf->name,
-		    addr_text(&x->addr, text), x->choice.why, SLICE_FMT(x->request_id));
-	if (x->choice.gateway != NULL)
-		return true;
-	exchange_fail(x, x->tried.n != 0 ? END_GATEWAY_CONNECT : END_NO_GATEWAY);
-	return false;
-}
 
 /* Anew for each gateway that is tried: nothing has been sent then. */
 void
@@ -64,34 +46,6 @@ request_idle_link(struct exchange *x)
 		link_close(k);
 	}
 	return NULL;
-}
-
-/* Nothing of the request has reached a gateway: the next one is tried, at no cost to the client. */
-void
-request_connect_failed(struct exchange *x, enum end_reason why)
-{
-	struct gateway *g = x->choice.gateway;
-	char detail[128];
-
-	log_info("pool %s: gateway %s: connect failed: %s (request %.*s)", x->service->conf->name, g->name,
-	    why == END_GATEWAY_TIMEOUT ? "no answer in time"
-	    : x->link != NULL          ? stream_why(&x->link->stream, detail, sizeof detail)
-	                               : strerror(errno),
-	    SLICE_FMT(x->request_id));
-	if (gateway_connect_failed(g))
-		x->proxy->on_failed_connects(x->proxy->arg);
-	if (x->retries == x->service->conf->retries || x->tried.n == COUNT(x->tried.gateway)) {
-		exchange_fail(x, why);
-		return;
-	}
-	link_close(x->link);
-	x->link = NULL;
-	x->tried.gateway[x->tried.n++] = g;	/* the pool keeps it alive */
-	exchange_release_gateway(x);
-	if (!request_choose(x))
-		return;
-	x->retries++;
-	request_connect(x);
 }
 
 /* An idle link turned out to be dead: the same gateway again, by a new connection. */
@@ -180,7 +134,7 @@ request_send_failed(struct exchange *x, bool sent)
 	if (sent)
 		exchange_fail(x, END_GATEWAY_RESET);
 	else
-		request_connect_failed(x, END_GATEWAY_CONNECT);
+		placement_connect_failed(x, END_GATEWAY_CONNECT);
 }
 
 /* The request goes out: its head, and in the same write what has come of its body. */
@@ -243,7 +197,7 @@ request_connect(struct exchange *x)
 		if (is_our_own_want(errno))
 			request_found_us_wanting(x, errno);
 		else
-			request_connect_failed(x, END_GATEWAY_CONNECT);
+			placement_connect_failed(x, END_GATEWAY_CONNECT);
 		return;
 	}
 	x->connect_by_ms = loop_now_ms(x->proxy->loop) + x->service->conf->connect_timeout_ms;

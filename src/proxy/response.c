@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "proxy/forward.h"
+#include "proxy/placement.h"
 #include "proxy/request.h"
 #include "proxy/session.h"
 #include "ws/handshake.h"
@@ -80,6 +81,7 @@ response_pass(struct exchange *x, const struct head *h, struct slice rest)
 	enum head_framing out = response_framing(x, h);
 	enum flow_result r;
 
+	placement_settle(x, h);
 	x->keep_client = exchange_can_keep(x) && out != FRAMING_CLOSE;
 	x->keep_link = h->keep_alive && h->framing != FRAMING_CLOSE && !x->up_dead;
 	if (h->framing == FRAMING_CHUNKED) {
@@ -121,6 +123,7 @@ response_upgrade(struct exchange *x, const struct head *h, struct slice rest)
 		exchange_fail(x, END_GATEWAY_HANDSHAKE);
 		return;
 	}
+	placement_settle(x, h);
 	x->responded_us = clock_exact_us();
 	x->status = 101;
 	if (!forward_response(x, h, FRAMING_NONE, &b)) {
@@ -200,13 +203,25 @@ response_parse(struct exchange *x, struct slice bytes)
 			return;
 		}
 		if (h->status >= 200) {
-			response_pass(x, h, bytes);
+			if (h->status < 500 || !x->upgrade || !placement_try_another(x))
+				response_pass(x, h, bytes);
 			return;
 		}
 		if (!response_interim(x, h))
 			return;
 		response_expect(x);
 	}
+}
+
+/* Before its head was whole. An idle link may have been dead already; and who wants a session has lost nothing yet,
+ * unless he was told something in between. */
+static void
+response_broke_off(struct exchange *x, enum end_reason why)
+{
+	if (x->response_n == 0 && request_reconnect(x, false))
+		return;
+	if (!x->upgrade || !placement_try_another(x))
+		exchange_fail(x, why);
 }
 
 /* Interim responses are passed on as long as the client takes them, and not without end in one turn. */
@@ -231,8 +246,7 @@ response_read(struct exchange *x)
 		if (r == STREAM_WAIT)
 			return;
 		if (r != STREAM_OK) {
-			if (x->response_n != 0 || !request_reconnect(x, false))
-				exchange_fail(x, r == STREAM_END ? END_GATEWAY_CLOSED : END_GATEWAY_RESET);
+			response_broke_off(x, r == STREAM_END ? END_GATEWAY_CLOSED : END_GATEWAY_RESET);
 			return;
 		}
 		if (x->response_n != 0)

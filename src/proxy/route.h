@@ -13,6 +13,7 @@
 
 /* A pool and how its clients find back to their gateways. */
 struct service {
+	unsigned index;				/* among all */
 	const struct conf_pool *conf;
 	struct pool *pool;
 	struct affinity *affinity;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/sock.h"
+#include "proxy/hold.h"
 #include "proxy/tunnel.h"
 
 #define SESSION_MAGIC 0x5e5510e5
@@ -13,7 +14,7 @@
 /* What only the log line needs, in one piece of memory with the texts behind each other; none where nobody logs. */
 struct session_facts {
 	const struct service *service;
-	const char *how;
+	const char *how, *because;
 	struct addr addr;			/* the believed client's */
 	uint64_t begun_us;			/* clock_exact_us */
 	uint32_t queue_us, response_us;
@@ -27,6 +28,7 @@ struct session {
 	struct client *client;
 	struct link *link;			/* its gateway's reservation is ours */
 	struct session_facts *facts;		/* NULL: nobody wants a record */
+	struct hold *hold;			/* NULL: it need not be found by its key */
 	union {
 		struct list list;		/* of proxy->session_list, or */
 		struct reap reap;		/* afterwards */
@@ -58,6 +60,7 @@ facts_new(const struct exchange *x)
 		return NULL;
 	f->service = x->service;
 	f->how = r.how;
+	f->because = r.because;
 	f->addr = x->addr;
 	f->begun_us = x->begun_us;
 	f->queue_us = (uint32_t)r.queue_us;
@@ -89,7 +92,7 @@ session_record(const struct session *s, struct record *r)
 
 	*r = (struct record){
 		.kind = RECORD_SESSION, .client = f->addr, .peer = s->client->peer, .method = SLICE_LIT("GET"),
-		.minor = 1, .status = 101, .how = f->how,
+		.minor = 1, .status = 101, .how = f->how, .because = f->because,
 	};
 	r->total_us = clock_exact_us() - f->begun_us;
 	r->at_us = clock_wall_us() - r->total_us;
@@ -141,8 +144,8 @@ on_tunnel_end(struct tunnel *t)
 	}
 	list_remove(&s->list);
 	g = s->link->gateway;
-	gateway_session_ended(g);
-	gateway_release(g);
+	hold_free(p, s->hold);
+	gateway_leave(g, true);
 	link_close(s->link);
 	/* The client's memory, through which session_free finds the slab, is reaped after this. */
 	loop_reap(p->loop, &s->reap, session_free);
@@ -165,9 +168,11 @@ session_start(struct exchange *x, struct slice early_client, struct slice early_
 	}
 	s->magic = SESSION_MAGIC;
 	s->client = c;
+	if (pool->duplicate == CONF_DUPLICATE_CLOSE_OLD && x->choice.has_key)
+		s->hold = hold_new(p, &x->choice.key, s);
+	must(x->choice.session);
 	s->link = exchange_take_link(x);
-	p->counts.sessions++;
-	gateway_session_began(s->link->gateway);
+	counter_add(&p->counts.sessions, 1);
 	list_add_tail(&p->session_list, &s->list);
 	sock_set_vanish(s->link->stream.fd, pool->tcp_user_timeout_ms);
 	client_becomes_tunnel(c);

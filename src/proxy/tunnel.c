@@ -98,13 +98,14 @@ tunnel_write(struct tunnel *t, enum tunnel_side to, struct slice bytes)
 static void
 tunnel_put_close(struct tunnel *t, enum tunnel_side to)
 {
+	const struct end_info *our = end_info(t->our_why);
 	char frame[FRAME_CONTROL_MAX];
 	uint8_t mask[4];
 	size_t n;
 
 	t->end[to].wants_close = false;
 	must(RAND_bytes(mask, sizeof mask) == 1);
-	n = frame_write_close(frame, to == TUNNEL_GATEWAY ? mask : NULL, t->our_code, SLICE_NONE);
+	n = frame_write_close(frame, to == TUNNEL_GATEWAY ? mask : NULL, our->ws, slice_of(our->word));
 	tunnel_write(t, to, slice_make(frame, n));
 	t->end[to].deaf = true;
 }
@@ -339,7 +340,7 @@ tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms)
 	if (t->over || t->end_by_ms != 0)
 		return;
 	tunnel_because(t, why);
-	t->our_code = end_info(why)->ws;
+	t->our_why = why;
 	tunnel_leave(t);
 	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
 		const struct frame_follower *sent = &t->end[other(to)].sent;
@@ -354,7 +355,7 @@ tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms)
 	if (!t->over && waits && by_ms > t->end_by_ms)
 		tunnel_leave_by(t, by_ms);
 	if (!t->over && t->close_code == 0)
-		t->close_code = t->our_code;
+		t->close_code = end_info(why)->ws;
 }
 
 void

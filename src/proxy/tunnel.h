@@ -42,7 +42,7 @@ struct tunnel {
 	uint64_t end_by_ms;		/* 0: open; else it is on its way out until then */
 	struct timer timer;
 	enum end_reason why;		/* END_NONE: goes on */
-	unsigned our_code;		/* of a close frame that we put in */
+	enum end_reason our_why;	/* of a close frame that we put in: its code and its reason's text */
 	unsigned close_code;		/* of the first close frame, theirs or ours; 0: none */
 	bool over;
 };

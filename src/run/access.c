@@ -287,6 +287,8 @@ line_places(struct line *l, const struct record *r)
 	line_word(l, r->gateway);
 	FACT(l, "how");
 	line_word(l, r->how);
+	FACT(l, "because");
+	line_word(l, r->because[0] != '\0' ? r->because : "-");
 }
 
 static void

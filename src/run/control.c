@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "conf/value.h"
 #include "pool/health.h"
+#include "run/admin.h"
 #include "run/notify.h"
 
 /* While stopping: how often sessions are closed, at least how many a second, and what part of the grace the spreading
@@ -222,28 +223,53 @@ control_watch_signals(struct control *c)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* All selectors together. */
+static void
+add_decisions(const struct proxy_tally *t, const struct affinity *a, uint64_t sum[AFFINITY_OUTCOMES])
+{
+	size_t n = (affinity_selectors(a) + 1) * AFFINITY_OUTCOMES;
+
+	for (size_t i = 0; i < n; i++)
+		sum[i % AFFINITY_OUTCOMES] += counter_read(&t->decided[i]);
+}
+
 static void
 control_say_counts(const struct control *c)
 {
-	struct proxy_counts sum = { 0 };
+	uint64_t connections = 0, requests = 0, sessions = 0, bad_requests = 0, affinity[AFFINITY_OUTCOMES] = { 0 };
 
 	for (unsigned i = 0; i < c->daemon->workers; i++) {
-		const struct proxy_counts *w = worker_counts(c->daemon->worker[i]);
+		const struct worker *w = c->daemon->worker[i];
+		const struct proxy_counts *counts = worker_counts(w);
 
-		sum.connections += w->connections;
-		sum.requests += w->requests;
-		sum.sessions += w->sessions;
-		sum.bad_requests += w->bad_requests;
-		for (unsigned k = 0; k < AFFINITY_OUTCOMES; k++)
-			sum.affinity[k] += w->affinity[k];
+		connections += counter_read(&counts->connections);
+		requests += counter_read(&counts->requests);
+		sessions += counter_read(&counts->sessions);
+		bad_requests += counter_read(&counts->bad_requests);
+		for (size_t pool = 0; pool < c->daemon->pools; pool++)
+			add_decisions(worker_tally(w, pool), c->daemon->service[pool].affinity, affinity);
 	}
 	log_notice("stopped: %llu connections, %llu requests (%llu refused as malformed), %llu sessions; affinity: "
 		   "%llu hit, %llu new, %llu reassigned, %llu invalid, %llu rejected",
-	    (unsigned long long)sum.connections, (unsigned long long)sum.requests,
-	    (unsigned long long)sum.bad_requests,
-	    (unsigned long long)sum.sessions, (unsigned long long)sum.affinity[AFFINITY_HIT],
-	    (unsigned long long)sum.affinity[AFFINITY_NEW], (unsigned long long)sum.affinity[AFFINITY_REASSIGNED],
-	    (unsigned long long)sum.affinity[AFFINITY_INVALID], (unsigned long long)sum.affinity[AFFINITY_REJECTED]);
+	    (unsigned long long)connections, (unsigned long long)requests, (unsigned long long)bad_requests,
+	    (unsigned long long)sessions, (unsigned long long)affinity[AFFINITY_HIT],
+	    (unsigned long long)affinity[AFFINITY_NEW], (unsigned long long)affinity[AFFINITY_REASSIGNED],
+	    (unsigned long long)affinity[AFFINITY_INVALID], (unsigned long long)affinity[AFFINITY_REJECTED]);
+}
+
+/* Those that nobody but the main thread deals with. */
+static bool
+control_start_threads(struct daemon *d)
+{
+	if (!writer_start(d->writer)) {
+		log_error("the log writer can't be started: %s", strerror(errno));
+		return false;
+	}
+	if (!daemon_begin_snapshots(d)) {
+		log_error("the writer of snapshots can't be started: %s", strerror(errno));
+		return false;
+	}
+	return true;
 }
 
 int
@@ -259,16 +285,21 @@ control_run(struct daemon *d)
 	must(event_add(&c.mail, NULL) == 0);
 	must(event_assign(&c.stop_tick, c.base, -1, EV_PERSIST, on_stop_tick, &c) == 0);
 	control_watch_signals(&c);
-	c.failed = !writer_start(d->writer);
-	if (c.failed)
-		log_error("the log writer can't be started: %s", strerror(errno));
-	else
+	c.failed = !control_start_threads(d);
+	if (!c.failed)
+		admin_start(d->admin, c.base, d);
+	if (!c.failed && d->store != NULL)
+		store_shared_listen(d->store, c.base);
+	if (!c.failed)
 		c.health = health_new(c.base, d->pool, d->pools, on_first_round, &c);
 	if (!c.failed)
 		event_base_dispatch(c.base);
 	if (c.started)
 		control_say_counts(&c);
 	daemon_end_workers(d);
+	store_shared_deafen(d->store);
+	admin_free(d->admin);		/* it waits by our base */
+	d->admin = NULL;
 	health_free(c.health);
 	for (unsigned i = 0; i < COUNT(c.signal); i++)
 		event_del(&c.signal[i]);

@@ -18,6 +18,9 @@
 #include "run/privilege.h"
 #include "run/worker.h"
 
+struct admin;
+struct snapshot;
+
 struct daemon {
 	const struct conf *conf;
 	struct pool **pool;
@@ -27,7 +30,14 @@ struct daemon {
 	struct routes **routes;			/* one for each listener */
 	size_t listeners;
 	struct privilege privilege;
+	struct affinity_shared shared;		/* the table, its history */
+	struct store_shared *store;		/* NULL: the store is the memory alone */
+	struct holders *holders;
+	struct snapshot *snapshot;
+	struct admin *admin;			/* NULL: there is no door */
+	char *state_dir;			/* as it was found or made */
 	struct seal_ring *ring;
+	uint64_t begun_s;			/* the calendar's */
 	struct writer *writer;
 	struct worker **worker;
 	unsigned workers;
@@ -43,6 +53,8 @@ bool daemon_open(struct daemon *d, conf_report_fn *report, void *arg) MUST_CHECK
 /* Workers; reports to the main thread's mailbox as in worker.h. */
 bool daemon_start(struct daemon *d, struct mailbox *main, mailbox_fn *on_failed_connects, mailbox_fn *on_gone,
     void *arg) MUST_CHECK;
+/* The table is written to the state directory from now on, by a thread of its own, and once more by daemon_free. */
+bool daemon_begin_snapshots(struct daemon *d) MUST_CHECK;
 /* Waits for the workers' threads, which must have been told to stop, and frees them. */
 void daemon_end_workers(struct daemon *d);
 /* NULL is fine. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "affinity/snapshot.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -100,33 +101,34 @@ state_find(const struct conf_global *cf, bool may_make, conf_report_fn *report, 
 static bool
 state_chown(const char *directory, const struct privilege *p)
 {
-	char *key = mem_printf("%s/seal.key", directory);
-	bool good = chown(directory, p->uid, p->gid) == 0 && chown(key, p->uid, p->gid) == 0;
+	char *key = mem_printf("%s/seal.key", directory), *table = mem_printf("%s/" SNAPSHOT_FILE, directory);
+	bool good = chown(directory, p->uid, p->gid) == 0 && chown(key, p->uid, p->gid) == 0 &&
+	    (chown(table, p->uid, p->gid) == 0 || errno == ENOENT);
 
 	free(key);
+	free(table);
 	return good;
 }
 
-struct seal_ring *
-state_open(const struct conf_global *cf, const struct privilege *p, conf_report_fn *report, void *arg)
+char *
+state_open(const struct conf_global *cf, const struct privilege *p, struct seal_ring **ring, conf_report_fn *report,
+    void *arg)
 {
 	char *directory = state_find(cf, true, report, arg), *why = NULL;
-	struct seal_ring *ring;
 
 	if (directory == NULL)
 		return NULL;
-	ring = seal_ring_load(directory, &why);
-	if (ring == NULL) {
+	*ring = seal_ring_load(directory, &why);
+	if (*ring == NULL)
 		conf_complain(report, arg, cf->state_dir_place, "[global] state_dir: %s", why);
-	} else if (p->change && !state_chown(directory, p)) {
+	else if (!p->change || state_chown(directory, p))
+		return directory;
+	else
 		conf_complain(report, arg, cf->state_dir_place,
 		    "[global] state_dir: '%s' can't be given to the user: %s", directory, strerror(errno));
-		seal_ring_free(ring);
-		ring = NULL;
-	}
 	free(why);
 	free(directory);
-	return ring;
+	return NULL;
 }
 
 bool

@@ -41,7 +41,23 @@ on_failed_connects(void *arg)
 {
 	struct worker *w = arg;
 
-	mailbox_post(w->setup.main, w->setup.on_failed_connects, w->setup.arg, w->setup.number);
+	mailbox_post(w->setup.main, w->setup.on_failed_connects, w->setup.arg, w->setup.proxy.number);
+}
+
+static void
+on_close_session(void *arg, size_t number)
+{
+	struct worker *w = arg;
+
+	proxy_close_session(w->proxy, number);
+}
+
+static void
+on_duplicate(void *arg, const struct holder *old)
+{
+	struct worker *w = arg, *its = w->setup.worker[old->worker];
+
+	mailbox_post(its->mailbox, on_close_session, its, old->session);
 }
 
 static void
@@ -57,7 +73,7 @@ worker_accept_all(struct worker *w)
 
 		for (size_t b = 0; b < l->binds; b++)
 			w->acceptor[w->acceptors++] =
-			    acceptor_new(w->loop, l, b, w->setup.number, proxy_accept, &w->door[i]);
+			    acceptor_new(w->loop, l, b, w->setup.proxy.number, proxy_accept, &w->door[i]);
 	}
 }
 
@@ -103,10 +119,11 @@ worker_new(const struct worker_setup *setup)
 		worker_free(w);
 		return NULL;
 	}
-	w->proxy = proxy_new(w->loop, setup->ring);
+	w->proxy = proxy_new(w->loop, &setup->proxy);
 	w->ring = writer_ring_new(setup->writer);
 	w->proxy->on_record = w->ring != NULL ? on_record : NULL;
 	w->proxy->on_failed_connects = on_failed_connects;
+	w->proxy->on_duplicate = on_duplicate;
 	w->proxy->arg = w;
 	if (!worker_open_doors(w)) {
 		worker_free(w);
@@ -133,7 +150,7 @@ worker_run(void *arg)
 		loop_turn(w->loop);
 		atomic_store_explicit(&w->sessions, w->proxy->sessions.live, memory_order_relaxed);
 	}
-	mailbox_post(w->setup.main, w->setup.on_gone, w->setup.arg, w->setup.number);
+	mailbox_post(w->setup.main, w->setup.on_gone, w->setup.arg, w->setup.proxy.number);
 	return NULL;
 }
 
@@ -150,7 +167,7 @@ worker_start(struct worker *w)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!w->started)
 		return false;
-	snprintf(name, sizeof name, "worker %u", w->setup.number);
+	snprintf(name, sizeof name, "worker %u", w->setup.proxy.number);
 	pthread_setname_np(w->thread, name);
 	return true;
 }
@@ -211,13 +228,26 @@ worker_counts(const struct worker *w)
 	return &w->proxy->counts;
 }
 
+const struct proxy_tally *
+worker_tally(const struct worker *w, size_t pool)
+{
+	return &w->proxy->tally[pool];
+}
+
+void
+worker_join(struct worker *w)
+{
+	if (w->started)
+		pthread_join(w->thread, NULL);
+	w->started = false;
+}
+
 void
 worker_free(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	if (w->started)
-		pthread_join(w->thread, NULL);
+	must(!w->started);
 	worker_stop_accepting(w);
 	free(w->acceptor);
 	mailbox_free(w->mailbox);

@@ -16,11 +16,11 @@
 struct worker;
 
 struct worker_setup {
-	unsigned number;
 	struct listener *const *listener;
 	struct routes *const *routes;		/* one for each listener */
 	size_t listeners;
-	const struct seal_ring *ring;
+	struct proxy_setup proxy;
+	struct worker *const *worker;		/* all of them, by number, before the first is started */
 	struct writer *writer;
 	enum conf_log_format format;
 	struct mailbox *main;			/* where the worker reports */
@@ -39,9 +39,12 @@ void worker_close_sessions(struct worker *w, size_t n);
 void worker_abort(struct worker *w);
 /* Upgraded sessions at the moment, as far as other threads can know. */
 size_t worker_sessions(const struct worker *w);
-/* Waits for the thread, when it has said that it is gone or was never started. NULL is fine. */
+/* Waits for the thread, when it has said that it is gone or was never started. */
+void worker_join(struct worker *w);
+/* When all have been joined, since they leave messages for one another. NULL is fine. */
 void worker_free(struct worker *w);
-/* After the thread's end. */
+/* At any time. */
 const struct proxy_counts *worker_counts(const struct worker *w);
+const struct proxy_tally *worker_tally(const struct worker *w, size_t pool);
 
 #endif

@@ -46,8 +46,8 @@ class Bench:
 			check=True)
 		return out
 
-	def start(self, workers=1, tls=False, env=None):
-		"""stickyd before one wsecho."""
+	def start(self, workers=1, tls=False, env=None, wrap=(), log=None, pool=None, store=None):
+		"""stickyd before one wsecho. log, pool, store: keys that stand in those sections besides."""
 		echo = subprocess.Popen([self.build("wsecho.c")], stdout=subprocess.PIPE, text=True)
 		self.ends.callback(echo.wait)
 		self.ends.callback(echo.kill)
@@ -60,10 +60,12 @@ class Bench:
 		ini = self.directory / "bench.ini"
 		ini.write_text(daemon.configuration({
 			"global": {"workers": workers, "state_dir": state, "shutdown_grace": "1s"},
-			"log": {"access": self.directory / "access.log"},
+			"log": {"access": self.directory / "access.log", **(log or {})},
+			"admin": {"socket": self.directory / "admin.sock"},
+			"store": store or {},
 			"listener main": listener,
-			"pool app": {"gateway": f"gw1 127.0.0.1:{port}", "check": "none"}}))
-		self.proxy = daemon.Stickyd(self.directory, ["-c", str(ini)], env=env)
+			"pool app": {"gateway": f"gw1 127.0.0.1:{port}", "check": "none", **(pool or {})}}))
+		self.proxy = daemon.Stickyd(self.directory, ["-c", str(ini)], env=env, wrap=wrap)
 		self.ends.callback(self.proxy.stop)
 		return self.proxy.wait_ready()
 

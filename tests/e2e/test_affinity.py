@@ -2,7 +2,6 @@
 """Where a client belongs: the cookie, the balance, and what happens when a gateway is away."""
 
 import asyncio
-import json
 import os
 import stat
 from collections import Counter
@@ -11,11 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import websockets
 
+from harness.gateways import who
 from harness.wait import until
-
-
-def who(response):
-	return json.loads(response.body)["gateway"]
 
 
 def hows(daemon, n):

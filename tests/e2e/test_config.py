@@ -88,8 +88,7 @@ def test_every_mistake_of_a_file_in_one_run(lab):
 
 
 def test_what_a_later_version_brings_is_refused_by_name(lab):
-	for extra in ("[admin]\nsocket = /tmp/x\n", "[store]\ntype = redis\n", "gateway_tls = yes\n", "balance = hash\n",
-			"affinity = header:X-Player-Id\n", "eject_after = 5\n"):
+	for extra in ("gateway_tls = yes\n", "check = websocket\n", "eject_after = 5\n", "slow_start = 30s\n"):
 		code, mistakes, _ = check(lab, GOOD + extra)
 		assert code == 1 and "not in this version" in " ".join(mistakes), extra
 
@@ -110,6 +109,10 @@ def test_long_lines_are_not_cut(lab, length, good):
 
 def test_what_is_printed_reads_back_to_the_same(lab):
 	text = GOOD + "cookie_idle = 90s\ncookie_name = SID\ncheck = http\ncheck_path = /x\nbalance = random\n" \
+		"affinity = header:X-Id, source/24/64, cookie\n" \
+		"gateway = gw2 127.0.0.1:9002 max_sessions=5 backup\non_down = wait:5s\non_full = reject\nduplicate = close-old\n" \
+		"cookie_cors_twin = TWIN\ncookie_legacy = SERVERID\n[admin]\nsocket = a.sock\n" \
+		"[store]\nurl = redis://:p%40ss@[::1]/3\nttl = 90s\n" \
 		"[route r]\nhost = a.example.com, *.b.example.com\npath = /x/\nredirect = https://{host}{uri} 308\n"
 	(lab.directory / "state").mkdir()
 	path = lab.ini(text.replace("{dir}", str(lab.directory)))

@@ -13,7 +13,7 @@ from harness import ws
 from harness.daemon import configuration
 from harness.wait import until
 
-FIELDS = {"time", "kind", "client", "peer", "listener", "tls", "pool", "gateway", "how", "method", "target", "version", "host",
+FIELDS = {"time", "kind", "client", "peer", "listener", "tls", "pool", "gateway", "how", "because", "method", "target", "version", "host",
 	"status", "in", "out", "msgs_in", "msgs_out", "close", "queue_ms", "response_ms", "total_ms", "retries", "why", "by", "id",
 	"referer", "agent"}
 

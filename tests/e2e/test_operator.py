@@ -201,6 +201,8 @@ def test_the_manuals_one_line_examples(lab):
 				example += f"\ncertificate = {lab.authority.issue('game.test')}"
 			if key == "proxy_protocol":
 				example += "\ntrusted_proxies = 10.0.0.0/8"
+			if key in ("assign", "duplicate", "key_secret_file"):
+				example += "\naffinity = header:X-Player-Id"
 			if kind == "listener":
 				text = re.sub(rf"^{key} = .*\n", "", text, count=1, flags=re.M)
 				text = text.replace("[listener public]\n", f"[listener public]\n{example}\n")
@@ -212,7 +214,7 @@ def test_the_manuals_one_line_examples(lab):
 				text += f"[{kind}]\n{example}\n"
 			if key == "bind":
 				text = text.replace(":443", ":0")
-			out = run("-T", "-c", str(lab.ini(text)))
+			out = run("-T", "-c", str(lab.ini(text)), env={"REDIS_PASSWORD": "secret"})
 			assert out.returncode == 0, (example, out.stderr)
 
 
@@ -223,7 +225,8 @@ def test_the_installed_configuration_is_good_as_it_is(lab):
 	keys = dict(re.findall(r"^;(\w+) = (.*)$", (TOP / "etc/stickyd.ini").read_text(), re.M))
 	text = (TOP / "etc/stickyd.ini").read_text()
 	for key in ("user", "group", "certificate", "redirect", "trusted_proxies", "deny", "cookie_domain", "path", "host",
-			"listener", "pool", "include", "state_dir"):
+			"listener", "pool", "include", "state_dir", "socket", "token_file", "cookie_cors_twin",
+			"cookie_legacy", "key_secret_file"):
 		keys.pop(key, None)
 	for key, value in keys.items():
 		text = text.replace(f"\n;{key} = ", f"\n{key} = ", 1)

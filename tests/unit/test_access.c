@@ -18,7 +18,7 @@ request(void)
 {
 	struct record r = {
 		.kind = RECORD_REQUEST, .at_us = 1795365461123456,
-		.listener = "public", .pool = "game", .gateway = "gw1", .how = "cookie", .tls = true,
+		.listener = "public", .pool = "game", .gateway = "gw1", .how = "cookie", .because = "", .tls = true,
 		.method = SLICE_LIT("GET"), .target = SLICE_LIT("/x?y=1"), .minor = 1,
 		.host = SLICE_LIT("game.example.com"), .referer = SLICE_LIT("https://example.com/"),
 		.user_agent = SLICE_LIT("Mozilla/5.0 (X11; Linux x86_64)"),
@@ -53,7 +53,7 @@ static struct record
 nothing(void)
 {
 	struct record r = {
-		.listener = "public", .pool = "-", .gateway = "-", .how = "-",
+		.listener = "public", .pool = "-", .gateway = "-", .how = "-", .because = "",
 		.why = END_CLIENT_TLS, .whose = END_BY_CLIENT,
 	};
 
@@ -81,25 +81,25 @@ test_whole_lines(void **state)
 	(void)state;
 	assert_string_equal(format(CONF_FORMAT_TEXT, &q),
 	    "2026-11-22T16:37:41.123Z request client=1.2.3.4:5678 peer=[2001:db8::1]:443 listener=public tls=yes "
-	    "pool=game gateway=gw1 how=cookie \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=200 "
+	    "pool=game gateway=gw1 how=cookie because=- \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=200 "
 	    "in=123 out=18446744073709551615 msgs_in=- msgs_out=- close=- queue_ms=0.123 response_ms=1.234 "
 	    "total_ms=12345.678 retries=1 why=done by=stickyd id=0123456789abcdef "
 	    "referer=\"https://example.com/\" agent=\"Mozilla/5.0 (X11; Linux x86_64)\"\n");
 	assert_string_equal(format(CONF_FORMAT_TEXT, &s),
 	    "2026-11-22T16:37:41.123Z session client=1.2.3.4:5678 peer=[2001:db8::1]:443 listener=public tls=yes "
-	    "pool=game gateway=gw1 how=cookie \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=101 "
+	    "pool=game gateway=gw1 how=cookie because=- \"GET /x?y=1 HTTP/1.1\" host=\"game.example.com\" status=101 "
 	    "in=123 out=18446744073709551615 msgs_in=7 msgs_out=0 close=1000 queue_ms=0.123 response_ms=1.234 "
 	    "total_ms=12345.678 retries=1 why=client-closed by=client id=0123456789abcdef "
 	    "referer=\"https://example.com/\" agent=\"Mozilla/5.0 (X11; Linux x86_64)\"\n");
 	assert_string_equal(format(CONF_FORMAT_TEXT, &none),
 	    "1970-01-01T00:00:00.000Z request client=1.2.3.4:5678 peer=1.2.3.4:5678 listener=public tls=no "
-	    "pool=- gateway=- how=- \"- - -\" host=- status=- in=0 out=0 msgs_in=- msgs_out=- close=- "
+	    "pool=- gateway=- how=- because=- \"- - -\" host=- status=- in=0 out=0 msgs_in=- msgs_out=- close=- "
 	    "queue_ms=0.000 response_ms=- total_ms=0.000 retries=0 why=client-tls by=client id=- referer=- "
 	    "agent=-\n");
 	assert_string_equal(format(CONF_FORMAT_JSON, &s),
 	    "{\"time\":\"2026-11-22T16:37:41.123Z\",\"kind\":\"session\",\"client\":\"1.2.3.4:5678\","
 	    "\"peer\":\"[2001:db8::1]:443\",\"listener\":\"public\",\"tls\":true,\"pool\":\"game\","
-	    "\"gateway\":\"gw1\",\"how\":\"cookie\",\"method\":\"GET\",\"target\":\"/x?y=1\",\"version\":\"1.1\","
+	    "\"gateway\":\"gw1\",\"how\":\"cookie\",\"because\":null,\"method\":\"GET\",\"target\":\"/x?y=1\",\"version\":\"1.1\","
 	    "\"host\":\"game.example.com\",\"status\":101,\"in\":123,\"out\":18446744073709551615,\"msgs_in\":7,"
 	    "\"msgs_out\":0,\"close\":1000,\"queue_ms\":0.123,\"response_ms\":1.234,\"total_ms\":12345.678,"
 	    "\"retries\":1,\"why\":\"client-closed\",\"by\":\"client\",\"id\":\"0123456789abcdef\","
@@ -107,7 +107,7 @@ test_whole_lines(void **state)
 	assert_string_equal(format(CONF_FORMAT_JSON, &none),
 	    "{\"time\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"request\",\"client\":\"1.2.3.4:5678\","
 	    "\"peer\":\"1.2.3.4:5678\",\"listener\":\"public\",\"tls\":false,\"pool\":null,\"gateway\":null,"
-	    "\"how\":null,\"method\":null,\"target\":null,\"version\":null,\"host\":null,\"status\":null,"
+	    "\"how\":null,\"because\":null,\"method\":null,\"target\":null,\"version\":null,\"host\":null,\"status\":null,"
 	    "\"in\":0,\"out\":0,\"msgs_in\":null,\"msgs_out\":null,\"close\":null,\"queue_ms\":0.000,"
 	    "\"response_ms\":null,\"total_ms\":0.000,\"retries\":0,\"why\":\"client-tls\",\"by\":\"client\","
 	    "\"id\":null,\"referer\":null,\"agent\":null}\n");
@@ -167,8 +167,8 @@ test_fields(void **state)
 	format(CONF_FORMAT_TEXT, &r);
 	for (const char *p = line; *p != '\0'; p++)
 		blanks += *p == ' ';
-	assert_int_equal(blanks, 27);
-	assert_non_null(strstr(line, " how=cookie \"a\\x20\\x22b\\x22\\x20\\x0ac=d a\\x20"));
+	assert_int_equal(blanks, 28);
+	assert_non_null(strstr(line, " how=cookie because=- \"a\\x20\\x22b\\x22\\x20\\x0ac=d a\\x20"));
 }
 
 /* The longest line there can be, of bytes that grow most. */

@@ -31,6 +31,15 @@ test_parse_and_print(void **state)
 		{ "[::1]:80", "[::1]:80", "::1", 80 },
 		{ "[2001:DB8::0:1]:8", "[2001:db8::1]:8", "2001:db8::1", 8 },
 		{ "[::ffff:10.1.2.3]:9", "10.1.2.3:9", "10.1.2.3", 9 },
+		/* RFC 5952, 4.2: the longest run of zeros, the first of several, never one alone */
+		{ "[::]:1", "[::]:1", "::", 1 },
+		{ "[1::]:1", "[1::]:1", "1::", 1 },
+		{ "[2001:db8:0:1:1:1:1:1]:1", "[2001:db8:0:1:1:1:1:1]:1", "2001:db8:0:1:1:1:1:1", 1 },
+		{ "[2001:0:0:1:0:0:0:1]:1", "[2001:0:0:1::1]:1", "2001:0:0:1::1", 1 },
+		{ "[2001:db8:0:0:1:0:0:1]:1", "[2001:db8::1:0:0:1]:1", "2001:db8::1:0:0:1", 1 },
+		{ "[0:0:1:2:3:4:0:0]:1", "[::1:2:3:4:0:0]:1", "::1:2:3:4:0:0", 1 },
+		{ "[0:1:2:3:4:5:0:0]:1", "[0:1:2:3:4:5::]:1", "0:1:2:3:4:5::", 1 },
+		{ "[00A0:0b:00:0cd0:1:2:3:4]:1", "[a0:b:0:cd0:1:2:3:4]:1", "a0:b:0:cd0:1:2:3:4", 1 },
 		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535",
 		    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 		    65535 },
@@ -190,6 +199,67 @@ test_networks_refused(void **state)
 		assert_false(addr_net_parse(slice_of(cases[i]), &net));
 }
 
+/* The same text as the system's, over all patterns of zero groups. */
+static void
+test_text_of_v6(void **state)
+{
+	(void)state;
+	for (unsigned pattern = 1; pattern < 256; pattern++) {
+		struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+		char expected[INET6_ADDRSTRLEN], text[ADDR_TEXT];
+		struct addr a;
+
+		/* the first group is never empty here: the system writes ::1.2.3.4 for some */
+		for (unsigned i = 0; i < 8; i++)
+			if (i == 0 || (pattern >> i & 1) != 0)
+				v6.sin6_addr.s6_addr16[i] = htons((uint16_t)(0x1234U >> i % 4 * 4));
+		assert_non_null(inet_ntop(AF_INET6, &v6.sin6_addr, expected, sizeof expected));
+		addr_from_sockaddr(&a, (const struct sockaddr *)&v6, sizeof v6);
+		assert_int_equal(addr_host_text(&a, text), strlen(expected));
+		assert_string_equal(text, expected);
+	}
+}
+
+static void
+test_net_of(void **state)
+{
+	static const struct {
+		const char *address;
+		unsigned v4, v6;
+		const char *text;
+	} cases[] = {
+		{ "10.1.2.3:4", 32, 128, "10.1.2.3" },
+		{ "10.1.2.3:4", 24, 128, "10.1.2.0/24" },
+		{ "10.1.2.3:4", 31, 0, "10.1.2.2/31" },
+		{ "10.1.2.255:4", 25, 0, "10.1.2.128/25" },
+		{ "10.1.2.255:4", 23, 0, "10.1.2.0/23" },
+		{ "10.129.2.255:4", 9, 0, "10.128.0.0/9" },
+		{ "255.1.2.3:4", 1, 0, "128.0.0.0/1" },
+		{ "10.1.2.3:4", 0, 0, "0.0.0.0/0" },
+		{ "[2001:db8:1:2:3:4:5:6]:7", 8, 128, "2001:db8:1:2:3:4:5:6" },
+		{ "[2001:db8:1:2:3:4:5:6]:7", 32, 64, "2001:db8:1:2::/64" },
+		{ "[2001:db8:1:ffff:3:4:5:6]:7", 32, 57, "2001:db8:1:ff80::/57" },
+		{ "[2001:db8:1:2:3:4:5:7]:7", 32, 127, "2001:db8:1:2:3:4:5:6/127" },
+		{ "[2001:db8::1]:7", 32, 0, "::/0" },
+		{ "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:1", 32, 127,
+		    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127" },
+		{ "[::ffff:10.1.2.3]:4", 16, 64, "10.1.0.0/16" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct addr a = addr_of(cases[i].address);
+		struct addr_net net = addr_net_of(&a, cases[i].v4, cases[i].v6), again;
+		char text[ADDR_TEXT];
+
+		assert_int_equal(addr_net_text(&net, text), strlen(cases[i].text));
+		assert_string_equal(text, cases[i].text);
+		assert_true(addr_is_in(&a, &net));
+		assert_true(addr_net_parse(slice_of(text), &again));
+		assert_int_equal(again.bits, net.bits);
+	}
+}
+
 static void
 test_resolve(void **state)
 {
@@ -221,6 +291,8 @@ main(void)
 		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_from_sockaddr),
 		cmocka_unit_test(test_eq),
+		cmocka_unit_test(test_text_of_v6),
+		cmocka_unit_test(test_net_of),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_networks_refused),
 		cmocka_unit_test(test_resolve),

@@ -37,6 +37,7 @@ struct world {
 	struct loop *loop;
 	struct conf *conf;
 	struct pool *pool;
+	struct affinity_shared shared;
 	struct affinity *affinity;
 	struct service service;
 	struct routes *routes;
@@ -102,6 +103,7 @@ world_configure(struct world *w, const char *of_listener, const char *of_pool)
 static void
 world_init(struct world *w, const char *of_listener, const char *of_pool)
 {
+	struct proxy_setup setup = { .service = &w->service, .services = 1 };
 	const char *why;
 	unsigned line;
 
@@ -109,7 +111,9 @@ world_init(struct world *w, const char *of_listener, const char *of_pool)
 	log_to(no_log);
 	world_configure(w, of_listener, of_pool);
 	w->pool = pool_new(&w->conf->pool[0], no_report, NULL);
-	w->affinity = affinity_new(&w->conf->pool[0], w->pool, &why);
+	w->shared.table = table_new(100, 3600);
+	w->shared.history = history_new();
+	w->affinity = affinity_new(&w->conf->pool[0], w->pool, &w->shared, no_report, NULL);
 	w->service = (struct service){ .conf = &w->conf->pool[0], .pool = w->pool, .affinity = w->affinity };
 	w->routes = routes_new(w->conf, &w->conf->listener[0], &w->service);
 	w->listener = listener_new(&w->conf->listener[0], 1, 30000, false, no_report, NULL);
@@ -117,7 +121,8 @@ world_init(struct world *w, const char *of_listener, const char *of_pool)
 	w->at = w->listener->bind[0].addr.sa.v4;
 	w->ring = seal_ring_parse(SLICE_LIT(KEY "\n"), &line, &why);
 	assert_non_null(w->ring);
-	w->door = (struct door){ .proxy = proxy_new(w->loop, w->ring), .listener = w->listener, .routes = w->routes };
+	setup.ring = w->ring;
+	w->door = (struct door){ .proxy = proxy_new(w->loop, &setup), .listener = w->listener, .routes = w->routes };
 	w->door.proxy->on_record = on_record;
 	w->door.proxy->on_failed_connects = on_notice;
 	w->door.proxy->arg = w;
@@ -155,6 +160,8 @@ world_fini(struct world *w)
 	routes_free(w->routes);
 	listener_free(w->listener);
 	affinity_free(w->affinity);
+	history_free(w->shared.history);
+	table_free(w->shared.table);
 	for (unsigned i = 0; i < GATEWAYS; i++) {
 		assert_int_equal(w->pool->gateway[i]->refs, 1);
 		if (w->gateway[i] != -1)

@@ -98,6 +98,7 @@ assert_reads_back(const struct conf *c)
 	assert_string_equal(once, twice);
 	assert_int_equal(again->global.workers_auto, c->global.workers_auto);
 	assert_int_equal(again->global.state_dir_configured, c->global.state_dir_configured);
+	assert_int_equal(again->admin.socket_configured, c->admin.socket_configured);
 	conf_free(again);
 	free(once);
 	free(twice);
@@ -118,6 +119,24 @@ assert_says(const char *text, size_t n, const char *wanted)
 
 /* ---- what is wrong ---- */
 
+#define SIXTY "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define NOT_A_SELECTOR(text, hint) \
+	"t.ini:6: [pool p] affinity: '" text "' is not a selector" hint "; allowed: cookie rewrite:NAME prefix:NAME " \
+	"header:NAME query:NAME path:N cookie:NAME subprotocol:PREFIX source source/BITS learn:header:NAME " \
+	"learn:cookie:NAME, or nothing at all\n"
+#define NOT_A_NAME(text, begin, name) \
+	"t.ini:6: [pool p] affinity: '" text "' has no " name " that can be one; allowed: " begin name \
+	", with 1 to 64 letters, digits and !#$%&'*+-.^_`|~\n"
+#define NOT_BITS(text) \
+	"t.ini:6: [pool p] affinity: '" text "' has no BITS that can be one; allowed: source/BITS, with 0 to 32 of IPv4, " \
+	"and behind a '/' 0 to 128 of IPv6\n"
+#define POLICIES "reassign reject wait:TIME, with a time of 1ms to 1h, written as 500ms 30s 5m\n"
+#define BAD_URL(text, why) \
+	"t.ini:7: [store] url: '" text "' " why "; allowed: redis://[[USER]:PASSWORD@]HOST:PORT/DATABASE or " \
+	"unix://[[USER]:PASSWORD@]/PATH?db=DATABASE\n"
+#define TWICE(line, key, text, other) \
+	"t.ini:" line ": [pool p] " key ": '" text "' is the cookie of " other "; allowed: each cookie in one use\n"
+
 static const struct {
 	const char *text, *wanted;
 } bad[] = {
@@ -127,8 +146,8 @@ static const struct {
 	  "t.ini:1: 'bind' stands before any section; begin with a line as [global] or [listener NAME]\n" },
 	{ BASE "[lisener b]\nanything = goes\n", "t.ini:6: [lisener]: unknown section; did you mean 'listener'?\n" },
 	{ BASE "[defaults]\n",
-	  "t.ini:6: [defaults]: unknown section; allowed: [global] [log] [listener NAME] [route NAME] "
-	  "[pool NAME]\n" },
+	  "t.ini:6: [defaults]: unknown section; allowed: [global] [log] [admin] [store] "
+	  "[listener NAME] [route NAME] [pool NAME]\n" },
 	{ BASE "[pool]\n", "t.ini:6: [pool] has no name; allowed: [pool NAME]\n" },
 	{ BASE "[log x]\n", "t.ini:6: [log] has the name 'x'; allowed: [log] without a name\n" },
 	{ BASE "[pool a/b]\n",
@@ -163,24 +182,11 @@ static const struct {
 	  "t.ini:4: [listener a] pool: there is no [pool q]\n" },
 	/* later versions */
 	{ BASE "eject_after = 5\n", "t.ini:6: [pool p] eject_after: '5' is not in this version; allowed: 0\n" },
-	{ BASE "on_full = wait:2s\n",
-	  "t.ini:6: [pool p] on_full: 'wait:2s' is not in this version; leave the key out\n" },
 	{ BASE "gateway_tls = yes\n", "t.ini:6: [pool p] gateway_tls: 'yes' is not in this version; allowed: no\n" },
-	{ BASE "[admin]\nlisten = 127.0.0.1:9180\n",
-	  "t.ini:7: [admin] listen: '127.0.0.1:9180' is not in this version; leave the key out\n" },
-	{ BASE "[store]\ntype = redis\n",
-	  "t.ini:7: [store] type: 'redis' is not in this version; allowed: memory\n" },
-	{ BASE "balance = hash\n",
-	  "t.ini:6: [pool p] balance: 'hash' is not in this version; allowed: roundrobin leastconn random\n" },
 	{ BASE "check = websocket\n",
 	  "t.ini:6: [pool p] check: 'websocket' is not in this version; allowed: none tcp http\n" },
-	{ BASE "affinity = header:X-Id, cookie\n",
-	  "t.ini:6: [pool p] affinity: 'header:X-Id' is not in this version; allowed: cookie, or nothing at all\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nprotocols = h2, http/1.1\n",
 	  "t.ini:6: [listener a] protocols: 'h2' is not in this version; allowed: http/1.1\n" },
-	{ BASE "gateway = h 127.0.0.1:82 backup\n",
-	  "t.ini:6: [pool p] gateway: 'h 127.0.0.1:82 backup' has an option that "
-	  "is not in this version; allowed: weight=0 to weight=256\n" },
 	{ BASE "[log]\nlevel = warning\n",
 	  "t.ini:7: [log] level: 'warning' is not known; allowed: error warn notice info debug\n" },
 	{ BASE "[log]\naccess = sdtout\n",
@@ -217,14 +223,10 @@ static const struct {
 	  "t.ini:7: [listener a] certificate: '/a.pem' is not "
 	  "a certificate and its key; allowed: two paths, as /etc/stickyd/tls/a.pem "
 	  "/etc/stickyd/tls/a.key\n" },
-	{ BASE "affinity = cokie\n",
-	  "t.ini:6: [pool p] affinity: 'cokie' is not a selector; allowed: cookie, or nothing at all "
-	  "(later versions: rewrite:NAME prefix:NAME header:NAME query:NAME path:N cookie:NAME subprotocol:PREFIX "
-	  "source learn:header:NAME learn:cookie:NAME)\n" },
 	{ BASE "affinity = cookie, cookie\n",
 	  "t.ini:6: [pool p] affinity: 'cookie' is listed already; allowed: each selector once\n" },
 	{ BASE "balance = best\n",
-	  "t.ini:6: [pool p] balance: 'best' is not known; allowed: roundrobin leastconn random\n" },
+	  "t.ini:6: [pool p] balance: 'best' is not known; allowed: roundrobin leastconn random hash\n" },
 	{ BASE "check_expect = 399-200\n",
 	  "t.ini:6: [pool p] check_expect: '399-200' is not a range of statuses; allowed: "
 	  "100 to 599, written as 204 or 200-399\n" },
@@ -232,14 +234,14 @@ static const struct {
 	  "t.ini:6: [pool p] check_path: 'healthz' is not a path of a URL; allowed: '/' and more "
 	  "visible ASCII without blanks and '#', at most 2048 bytes\n" },
 	{ BASE "gateway = h ::1:82\n",
-	  "t.ini:6: [pool p] gateway: 'h ::1:82' is not a gateway; allowed: NAME HOST:PORT [weight=N], as gw1 "
-	  "10.0.0.11:8000\n" },
+	  "t.ini:6: [pool p] gateway: 'h ::1:82' is not a gateway; allowed: NAME HOST:PORT [weight=N] "
+	  "[max_sessions=N] [backup], as gw1 10.0.0.11:8000\n" },
 	{ BASE "gateway = h 10.0.0.256:82\n",
 	  "t.ini:6: [pool p] gateway: 'h 10.0.0.256:82' is not a gateway; allowed: "
-	  "NAME HOST:PORT [weight=N], as gw1 10.0.0.11:8000\n" },
+	  "NAME HOST:PORT [weight=N] [max_sessions=N] [backup], as gw1 10.0.0.11:8000\n" },
 	{ BASE "gateway = h x:82 wieght=2\n",
 	  "t.ini:6: [pool p] gateway: 'h x:82 wieght=2' has an option that is not known; "
-	  "allowed: weight=0 to weight=256\n" },
+	  "allowed: weight=0 to weight=256, max_sessions=0 to max_sessions=10000000, backup\n" },
 	{ BASE "cookie_name = a=b\n",
 	  "t.ini:6: [pool p] cookie_name: 'a=b' is not a cookie's name; allowed: 1 to 64 letters, "
 	  "digits and !#$%&'*+-.^_`|~ (RFC 6265)\n" },
@@ -268,6 +270,95 @@ static const struct {
 	{ ROUTE "redirect = /x 200\n",
 	  "t.ini:7: [route r] redirect: '/x 200' has a status that is no redirect's; allowed: 301 302 "
 	  "303 307 308\n" },
+	/* selectors */
+	{ BASE "affinity = cokie\n", NOT_A_SELECTOR("cokie", "; did you mean 'cookie'?") },
+	{ BASE "affinity = heder:X-Id\n", NOT_A_SELECTOR("heder:X-Id", "; did you mean 'header:'?") },
+	{ BASE "affinity = header\n", NOT_A_SELECTOR("header", "; did you mean 'header:'?") },
+	{ BASE "affinity = Header:x\n", NOT_A_SELECTOR("Header:x", "; did you mean 'header:'?") },
+	{ BASE "affinity = source:24\n", NOT_A_SELECTOR("source:24", "; did you mean 'source'?") },
+	{ BASE "affinity = sorce/24\n", NOT_A_SELECTOR("sorce/24", "; did you mean 'source/'?") },
+	{ BASE "affinity = learn:heder:X-Id\n", NOT_A_SELECTOR("learn:heder:X-Id", "; did you mean 'learn:header:'?") },
+	{ BASE "affinity = ip_hash\n", NOT_A_SELECTOR("ip_hash", "") },
+	{ BASE "affinity = cookie,\n", NOT_A_SELECTOR("", "") },
+	{ BASE "affinity = header:\n", NOT_A_NAME("header:", "header:", "NAME") },
+	{ BASE "affinity = header:X Id\n", NOT_A_NAME("header:X Id", "header:", "NAME") },
+	{ BASE "affinity = cookie:a=b\n", NOT_A_NAME("cookie:a=b", "cookie:", "NAME") },
+	{ BASE "affinity = rewrite:a;b\n", NOT_A_NAME("rewrite:a;b", "rewrite:", "NAME") },
+	{ BASE "affinity = learn:cookie:\"a\"\n", NOT_A_NAME("learn:cookie:\"a\"", "learn:cookie:", "NAME") },
+	{ BASE "affinity = subprotocol:a/b\n", NOT_A_NAME("subprotocol:a/b", "subprotocol:", "PREFIX") },
+	{ BASE "affinity = query:a&b\n",
+	  "t.ini:6: [pool p] affinity: 'query:a&b' has no NAME that can be one; allowed: query:NAME, with 1 to 64 of "
+	  "visible ASCII but &=#+%;\n" },
+	{ BASE "affinity = path:0, path:65, path:x\n",
+	  "t.ini:6: [pool p] affinity: 'path:0' has no N that can be one; allowed: path:N, with 1 to 64\n"
+	  "t.ini:6: [pool p] affinity: 'path:65' has no N that can be one; allowed: path:N, with 1 to 64\n"
+	  "t.ini:6: [pool p] affinity: 'path:x' has no N that can be one; allowed: path:N, with 1 to 64\n" },
+	{ BASE "affinity = source/33, source/24/129, source/\n",
+	  NOT_BITS("source/33") NOT_BITS("source/24/129") NOT_BITS("source/") },
+	{ BASE "affinity = source, source/32/128\n",
+	  "t.ini:6: [pool p] affinity: 'source/32/128' is listed already; allowed: each selector once\n" },
+	{ BASE "affinity = header:x-id, query:x-id, header:X-Id, query:X-Id\n",
+	  "t.ini:6: [pool p] affinity: 'header:X-Id' is listed already; allowed: each selector once\n" },
+	{ BASE "affinity = path:1,path:2,path:3,path:4,path:5,path:6,path:7,path:8,path:9,path:10,path:11,path:12,path:13\n"
+	  "affinity = path:14, path:15, path:16, cookie\n",
+	  "t.ini:7: [pool p] affinity: 'cookie' is one too many; allowed: at most 16 selectors\n" },
+	/* what happens to whom */
+	{ BASE "on_down = retry\n", "t.ini:6: [pool p] on_down: 'retry' is not known; allowed: " POLICIES },
+	{ BASE "on_full = wait\n", "t.ini:6: [pool p] on_full: 'wait' is not known; allowed: " POLICIES },
+	{ BASE "on_full = wait:5\n", "t.ini:6: [pool p] on_full: 'wait:5' is not known; allowed: " POLICIES },
+	{ BASE "on_full = wait:0\n", "t.ini:6: [pool p] on_full: 'wait:0' is out of range; allowed: " POLICIES },
+	{ BASE "on_full = wait:2h\n", "t.ini:6: [pool p] on_full: 'wait:2h' is out of range; allowed: " POLICIES },
+	{ BASE "assign = sticky\n", "t.ini:6: [pool p] assign: 'sticky' is not known; allowed: table hash\n" },
+	{ BASE "duplicate = deny\n", "t.ini:6: [pool p] duplicate: 'deny' is not known; allowed: allow close-old\n" },
+	{ BASE "gateway = h x:82 backup=yes\n",
+	  "t.ini:6: [pool p] gateway: 'h x:82 backup=yes' has an option that is not known; "
+	  "allowed: weight=0 to weight=256, max_sessions=0 to max_sessions=10000000, backup\n" },
+	/* the operator's door, and the store */
+	{ BASE "[admin]\nlisten = 9180\n",
+	  "t.ini:7: [admin] listen: '9180' is not an address to listen at; "
+	  "allowed: off, or ADDRESS:PORT in digits, as 127.0.0.1:9180 or [::1]:9180\n" },
+	{ BASE "[admin]\nsocket = /" SIXTY SIXTY "\n",
+	  "t.ini:7: [admin] socket: '/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' is too long "
+	  "for a socket; allowed: off, or a path of at most 107 bytes from the root on\n" },
+	{ BASE "[store]\ntype = mysql\n", "t.ini:7: [store] type: 'mysql' is not known; allowed: memory redis\n" },
+	{ BASE "[store]\nmax_keys = 0\n",
+	  "t.ini:7: [store] max_keys: '0' is out of range; allowed: 1 to 100000000\n" },
+	{ BASE "[store]\nttl = 1500ms\n", "t.ini:7: [store] ttl: '1500ms' is not in whole seconds; "
+	  "allowed: 1s to 8760h, written as 500ms 30s 5m 24h\n" },
+	{ BASE "[store]\nsnapshot = 1ms\n", "t.ini:7: [store] snapshot: '1ms' is out of range; "
+	  "allowed: 0, or 1s to 24h, written as 500ms 30s 5m 24h\n" },
+	{ BASE "[store]\ntimeout = 0\n", "t.ini:7: [store] timeout: '0' is out of range; "
+	  "allowed: 1ms to 10s, written as 500ms 30s 5m 24h\n" },
+	{ BASE "[store]\nurl = 127.0.0.1:6379\n", BAD_URL("127.0.0.1:6379", "is not a URL of Redis") },
+	{ BASE "[store]\nurl = http://127.0.0.1\n", BAD_URL("http://127.0.0.1", "is not a URL of Redis") },
+	{ BASE "[store]\nurl = redis:127.0.0.1\n", BAD_URL("redis:127.0.0.1", "is not a URL of Redis") },
+	{ BASE "[store]\nurl = redis://a b\n", BAD_URL("redis://a b", "is not a URL of Redis") },
+	{ BASE "[store]\nurl = rediss://me:secret@r.example:6380/1\n", BAD_URL("...@r.example:6380/1",
+	  "asks for TLS, which is not spoken with Redis: let stunnel(8) or a local proxy do it") },
+	{ BASE "[store]\nurl = redis://\n", BAD_URL("redis://", "has no host that can be one") },
+	{ BASE "[store]\nurl = redis:///0\n", BAD_URL("redis:///0", "has no host that can be one") },
+	{ BASE "[store]\nurl = redis://::1/0\n", BAD_URL("redis://::1/0", "has no host that can be one") },
+	{ BASE "[store]\nurl = redis://[::1/0\n", BAD_URL("redis://[::1/0", "has no host that can be one") },
+	{ BASE "[store]\nurl = redis://a:0\n", BAD_URL("redis://a:0", "has no host that can be one") },
+	{ BASE "[store]\nurl = redis://:secret@more@a\n", BAD_URL("...@a", "has no host that can be one") },
+	{ BASE "[store]\nurl = redis://:secret@a/x\n",
+	  BAD_URL("...@a/x", "has no database of 0 to 65535 behind its host") },
+	{ BASE "[store]\nurl = redis://a/0?db=1\n",
+	  BAD_URL("redis://a/0?db=1", "has no database of 0 to 65535 behind its host") },
+	{ BASE "[store]\nurl = redis://:a%2@b\n",
+	  BAD_URL("...@b", "has a user or password with a '%' that encodes nothing") },
+	{ BASE "[store]\nurl = redis://me@b\n", BAD_URL("...@b", "has a user without a password") },
+	{ BASE "[store]\nurl = redis://me:@b\n", BAD_URL("...@b", "has a user without a password") },
+	{ BASE "[store]\nurl = redis://%00:a@b\n",
+	  BAD_URL("...@b", "has a user or password with a '%' that encodes nothing") },
+	{ BASE "[store]\nurl = unix://redis.sock\n",
+	  BAD_URL("unix://redis.sock", "has no absolute path of a socket, at most 107 bytes") },
+	{ BASE "[store]\nurl = unix:///\n",
+	  BAD_URL("unix:///", "has no absolute path of a socket, at most 107 bytes") },
+	{ BASE "[store]\nurl = unix:///a?database=1\n",
+	  BAD_URL("unix:///a?database=1", "has no 'db=' and 0 to 65535 behind its '?'") },
+	{ BASE "[store]\nurl = unix:///a?db=65536\n",
+	  BAD_URL("unix:///a?db=65536", "has no 'db=' and 0 to 65535 behind its '?'") },
 	/* variables */
 	{ GLOBAL "user = ${NOT_SET_HERE}\n",
 	  "t.ini:7: [global] user: the environment has no variable 'NOT_SET_HERE'; set it, "
@@ -327,6 +418,36 @@ static const struct {
 	{ BASE "cookie_name = __Secure-x\ncookie_secure = no\n",
 	  "t.ini:6: [pool p] cookie_name: browsers take '__Secure-x' only "
 	  "with Secure; set cookie_secure to yes or auto\n" },
+	{ BASE "cookie_cors_twin = __Host-x\ncookie_secure = no\ncookie_domain = x.example\n",
+	  "t.ini:6: [pool p] cookie_cors_twin: browsers take '__Host-x' only "
+	  "without cookie_domain and with 'cookie_path = /'\n" },
+	{ BASE "affinity = header:a\ncookie_cors_twin = T\ncookie_legacy = L\n",
+	  "t.ini:7: [pool p] cookie_cors_twin: is given, but 'cookie' is not in affinity; add it\n"
+	  "t.ini:8: [pool p] cookie_legacy: is given, but 'cookie' is not in affinity; add it\n" },
+	{ BASE "cookie_name = A\ncookie_cors_twin = A\n", TWICE("7", "cookie_cors_twin", "A", "cookie_name") },
+	{ BASE "cookie_legacy = A\ncookie_cors_twin = A\n", TWICE("6", "cookie_legacy", "A", "cookie_cors_twin") },
+	{ BASE "cookie_legacy = L\ncookie_cors_twin = T\n"
+	  "affinity = cookie, rewrite:STICKYD, prefix:T, cookie:L, learn:cookie:STICKYD\n",
+	  TWICE("8", "affinity", "rewrite:STICKYD", "cookie_name") TWICE("8", "affinity", "prefix:T", "cookie_cors_twin")
+	  TWICE("8", "affinity", "cookie:L", "cookie_legacy")
+	  TWICE("8", "affinity", "learn:cookie:STICKYD", "cookie_name")
+	  TWICE("8", "affinity", "learn:cookie:STICKYD", "'rewrite:STICKYD'") },
+	{ BASE "affinity = rewrite:S, prefix:S\n", TWICE("6", "affinity", "prefix:S", "'rewrite:S'") },
+	{ BASE "affinity = cookie:S, rewrite:S\n", TWICE("6", "affinity", "rewrite:S", "'cookie:S'") },
+	{ BASE "key_secret_file = /s\nduplicate = close-old\nassign = hash\n",
+	  "t.ini:6: [pool p] key_secret_file: is given, but affinity has no key that can be signed; add one, as "
+	  "header:X-Player-Id\n"
+	  "t.ini:7: [pool p] duplicate: is close-old, but affinity has no key to go by; add one, as header:X-Player-Id\n"
+	  "t.ini:8: [pool p] assign: is hash, but affinity has no key to go by; add one, as header:X-Player-Id\n" },
+	{ BASE "affinity = source, learn:header:X\nkey_secret_file = /s\n",
+	  "t.ini:7: [pool p] key_secret_file: is given, but affinity has no key that can be signed; add one, as "
+	  "header:X-Player-Id\n" },
+	/* what follows from a mistake alone is not told */
+	{ BASE "affinity = heder:a\nassign = hash\n", NOT_A_SELECTOR("heder:a", "; did you mean 'header:'?") },
+	{ BASE "[admin]\nlisten = 0.0.0.0:9180\n",
+	  "t.ini:7: [admin] listen: '0.0.0.0:9180' is not on loopback, and there is no token; add 'token_file = FILE'\n" },
+	{ BASE "[admin]\nlisten = [::]:9180\n",
+	  "t.ini:7: [admin] listen: '[::]:9180' is not on loopback, and there is no token; add 'token_file = FILE'\n" },
 };
 
 static void
@@ -364,10 +485,7 @@ static const struct {
 	{ GLOBAL "shutdown_grace = 3600s\n", "shutdown_grace = 1h\n" },
 	{ BASE "[log]\noutput = /var/log/stickyd.log\naccess = stdout\nformat = json\nlevel = debug\n",
 	  "level = debug\noutput = /var/log/stickyd.log\naccess = stdout\nformat = json\n" },
-	{ BASE "[admin]\n[store]\ntype = memory\n", "[pool p]" },
-	{ BASE "assign = table\non_down = reassign\neject_after = 0\nslow_start = 0\ngateway_tls = no\nduplicate = "
-	  "allow\n",
-	  "[pool p]" },
+	{ BASE "eject_after = 0\nslow_start = 0\ngateway_tls = no\n", "[pool p]" },
 	{ LISTENER "bind = *:80, [::]:80\nbind = 127.0.0.1:0, 127.0.0.1:0\n",
 	  "bind = *:80\nbind = [::]:80\nbind = 127.0.0.1:0\nbind = 127.0.0.1:0\n" },
 	{ LISTENER "bind = *:80\ntls = yes\ncertificate = /a /b, /c /d\ncertificate = /e\t /f\n",
@@ -384,7 +502,35 @@ static const struct {
 	{ ROUTE "redirect = /there\n", "redirect = /there 302\n" },
 	{ BASE "gateway = h [::1]:81 weight=256, i gw.example.com:81 weight=0\n",
 	  "gateway = h [::1]:81 weight=256\ngateway = i gw.example.com:81 weight=0\n" },
+	{ BASE "gateway = h x:1 backup, i x:2 max_sessions=20000 weight=50, j x:3 backup max_sessions=0\n",
+	  "gateway = h x:1 weight=1 backup\ngateway = i x:2 weight=50 max_sessions=20000\n"
+	  "gateway = j x:3 weight=1 backup\n" },
+	{ "[listener a]\nbind = *:80\npool = p\n[pool p]\ngateway = g x:1 backup\n", "gateway = g x:1 weight=1 backup\n" },
 	{ BASE "affinity =\n", "affinity =\n" },
+	{ BASE "affinity = rewrite:SID, prefix:JSESSIONID,header:X-Id, query:player, path:3\n"
+	  "affinity = cookie:uid, subprotocol:player., source/24/64, source, learn:header:X-Id, learn:cookie:uid, cookie\n",
+	  "affinity = rewrite:SID\naffinity = prefix:JSESSIONID\naffinity = header:X-Id\naffinity = query:player\n"
+	  "affinity = path:3\naffinity = cookie:uid\naffinity = subprotocol:player.\naffinity = source/24/64\n"
+	  "affinity = source\naffinity = learn:header:X-Id\naffinity = learn:cookie:uid\naffinity = cookie\n" },
+	{ BASE "affinity = source\nassign = hash\nbalance = hash\non_down = wait:90s\non_full = reject\n"
+	  "duplicate = close-old\n",
+	  "affinity = source\nassign = hash\nbalance = hash\non_down = wait:90s\non_full = reject\n" },
+	{ BASE "cookie_cors_twin = __Host-y\ncookie_legacy = STICKYD\ncookie_secure = no\n",
+	  "cookie_cors_twin = __Host-y\ncookie_legacy = STICKYD\n" },
+	{ BASE "affinity = cookie:a\nkey_secret_file = /etc/keys\n", "key_secret_file = /etc/keys\n" },
+	{ BASE "cookie_cors_twin =\ncookie_legacy =\nkey_secret_file =\n",
+	  "cookie_cors_twin =\ncookie_legacy =\nkey_secret_file =\n" },
+	{ BASE "[admin]\n[store]\n",
+	  "[admin]\nsocket = ; /run/stickyd/admin.sock\nlisten = off\ntoken_file =\n\n[store]\ntype = memory\n"
+	  "url = redis://127.0.0.1:6379/0\nmax_keys = 1000000\nttl = 24h\nsnapshot = 1m\ntimeout = 50ms\n"
+	  "new_keys_per_ip = 0/s\n" },
+	{ BASE "[admin]\nsocket = off\nlisten = [::1]:0\n", "socket = off\nlisten = [::1]:0\n" },
+	{ BASE "[admin]\nsocket =\nlisten = off\ntoken_file = /t\n",
+	  "socket = ; /run/stickyd/admin.sock\nlisten = off\ntoken_file = /t\n" },
+	{ BASE "[admin]\nsocket = /run/stickyd/admin.sock\nlisten = *:9180\ntoken_file = /t\n",
+	  "socket = /run/stickyd/admin.sock\nlisten = *:9180\ntoken_file = /t\n" },
+	{ BASE "[store]\ntype = redis\nurl = redis://:$${x}@a\nsnapshot = 0\nnew_keys_per_ip = 20/s\n",
+	  "type = redis\nurl = redis://:$${x}@a\n" },
 	{ BASE "check_expect = 204\n", "check_expect = 204\n" },
 	{ BASE "cookie_domain = .example.com\ncookie_max_age = 24h\n", "cookie_domain = example.com\n" },
 	{ BASE "cookie_name = __Host-x\n", "cookie_name = __Host-x\n" },
@@ -422,6 +568,17 @@ test_defaults(void **state)
 	assert_int_equal(c->log.level, LOG_LEVEL_INFO);
 	assert_int_equal(c->log.output, CONF_LOG_STDERR);
 	assert_int_equal(c->log.access, CONF_LOG_OFF);
+	assert_string_equal(c->admin.socket, "/run/stickyd/admin.sock");
+	assert_false(c->admin.socket_configured);
+	assert_null(c->admin.listen);
+	assert_null(c->admin.token_file);
+	assert_int_equal(c->store.type, CONF_STORE_MEMORY);
+	assert_string_equal(c->store.url.host, "127.0.0.1");
+	assert_int_equal(c->store.max_keys, 1000000);
+	assert_int_equal(c->store.ttl_ms, 86400000);
+	assert_int_equal(c->store.snapshot_ms, 60000);
+	assert_int_equal(c->store.timeout_ms, 50);
+	assert_int_equal(c->store.new_keys_per_ip.per_ms, 0);
 	assert_string_equal(l->pool, "p");
 	assert_false(l->tls || l->mptcp);
 	assert_int_equal(l->allow.n, 2);
@@ -434,8 +591,20 @@ test_defaults(void **state)
 	assert_int_equal(p->gateway[0].weight, 1);
 	assert_int_equal(p->gateway[0].place.line, 5);
 	assert_string_equal(p->gateway[0].place.file, "t.ini");
-	assert_int_equal(p->affinity.n, 1);
-	assert_string_equal(p->affinity.item[0], "cookie");
+	assert_int_equal(p->gateway[0].max_sessions, 0);
+	assert_false(p->gateway[0].backup);
+	assert_int_equal(p->selectors, 1);
+	assert_int_equal(p->selector[0].kind, CONF_SELECTOR_COOKIE);
+	assert_string_equal(p->selector[0].text, "cookie");
+	assert_null(p->selector[0].name);
+	assert_int_equal(p->assign, CONF_ASSIGN_TABLE);
+	assert_int_equal(p->on_down.kind, CONF_POLICY_REASSIGN);
+	assert_int_equal(p->on_full.kind, CONF_POLICY_WAIT);
+	assert_int_equal(p->on_full.wait_ms, 2000);
+	assert_int_equal(p->duplicate, CONF_DUPLICATE_ALLOW);
+	assert_null(p->key_secret_file);
+	assert_null(p->cookie.cors_twin);
+	assert_null(p->cookie.legacy);
 	assert_int_equal(p->check, CONF_CHECK_TCP);
 	assert_int_equal(p->check_expect_low, 200);
 	assert_int_equal(p->check_expect_high, 399);
@@ -448,6 +617,94 @@ test_defaults(void **state)
 	assert_null(conf_pool_find(c, "q"));
 	conf_free(c);
 	conf_free(NULL);
+}
+
+/* ---- selectors and URLs, field by field ---- */
+
+static void
+test_selectors(void **state)
+{
+	static const struct {
+		const char *text;
+		enum conf_selector_kind kind;
+		const char *name;
+		unsigned segment, v4, v6;
+	} cases[] = {
+		{ "cookie", CONF_SELECTOR_COOKIE, NULL, 0, 0, 0 },
+		{ "rewrite:a", CONF_SELECTOR_REWRITE, "a", 0, 0, 0 },
+		{ "prefix:a", CONF_SELECTOR_PREFIX, "a", 0, 0, 0 },
+		{ "header:X-Id", CONF_SELECTOR_HEADER, "X-Id", 0, 0, 0 },
+		{ "query:p[id]", CONF_SELECTOR_QUERY, "p[id]", 0, 0, 0 },
+		{ "query:a:b/c", CONF_SELECTOR_QUERY, "a:b/c", 0, 0, 0 },
+		{ "path:64", CONF_SELECTOR_PATH, NULL, 64, 0, 0 },
+		{ "cookie:uid", CONF_SELECTOR_COOKIE_KEY, "uid", 0, 0, 0 },
+		{ "subprotocol:key.", CONF_SELECTOR_SUBPROTOCOL, "key.", 0, 0, 0 },
+		{ "source", CONF_SELECTOR_SOURCE, NULL, 0, 32, 128 },
+		{ "source/24", CONF_SELECTOR_SOURCE, NULL, 0, 24, 128 },
+		{ "source/0/0", CONF_SELECTOR_SOURCE, NULL, 0, 0, 0 },
+		{ "learn:header:X-Id", CONF_SELECTOR_LEARN_HEADER, "X-Id", 0, 0, 0 },
+		{ "learn:cookie:uid", CONF_SELECTOR_LEARN_COOKIE, "uid", 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *text = mem_printf("%saffinity = %s\n", BASE, cases[i].text);
+		struct conf *c = load_good(text);
+		const struct conf_selector *s = c->pool[0].selector;
+
+		assert_int_equal(c->pool[0].selectors, 1);
+		assert_int_equal(s->kind, cases[i].kind);
+		assert_string_equal(s->text, cases[i].text);
+		assert_true((s->name == NULL) == (cases[i].name == NULL));
+		if (s->name != NULL)
+			assert_string_equal(s->name, cases[i].name);
+		assert_int_equal(s->segment, cases[i].segment);
+		assert_int_equal(s->bits_v4, cases[i].v4);
+		assert_int_equal(s->bits_v6, cases[i].v6);
+		conf_free(c);
+		free(text);
+	}
+}
+
+/* As one text: host or path, port, database, user, password. */
+static void
+test_urls(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} cases[] = {
+		{ "redis://127.0.0.1:6379/0", "127.0.0.1 - 6379 0 - -" },
+		{ "redis://redis.example", "redis.example - 6379 0 - -" },
+		{ "redis://redis.example/", "redis.example - 6379 0 - -" },
+		{ "redis://redis.example:7000/15", "redis.example - 7000 15 - -" },
+		{ "redis://[::1]", "::1 - 6379 0 - -" },
+		{ "redis://[2001:db8::1]:7000/3", "2001:db8::1 - 7000 3 - -" },
+		{ "redis://:secret@h", "h - 6379 0 - secret" },
+		{ "redis://me:secret@h:1/65535", "h - 1 65535 me secret" },
+		{ "redis://@h", "h - 6379 0 - -" },
+		{ "redis://m%65:a%40b%2Fc:%25%e9@[::1]:1", "::1 - 1 0 me a@b/c:%\xe9" },
+		{ "unix:///run/redis.sock", "- /run/redis.sock 0 0 - -" },
+		{ "unix:///run/redis@1.sock?db=7", "- /run/redis@1.sock 0 7 - -" },
+		{ "unix://:secret@/run/r?db=0", "- /run/r 0 0 - secret" },
+		{ "unix://me:se%3acret@/run/r", "- /run/r 0 0 me se:cret" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *text = mem_printf("%s[store]\nurl = %s\n", BASE, cases[i].text), *got;
+		struct conf *c = load_good(text);
+		const struct conf_url *u = &c->store.url;
+
+		got = mem_printf("%s %s %u %u %s %s", u->host != NULL ? u->host : "-", u->path != NULL ? u->path : "-",
+		    u->port, u->database, u->user != NULL ? u->user : "-", u->password != NULL ? u->password : "-");
+		assert_string_equal(got, cases[i].wanted);
+		assert_string_equal(u->text, cases[i].text);
+		assert_int_equal(c->store.url_place.line, 7);
+		assert_reads_back(c);
+		conf_free(c);
+		free(got);
+		free(text);
+	}
 }
 
 /* ---- long lines ---- */
@@ -639,10 +896,11 @@ test_relative_paths(void **state)
 	struct conf_options options = { .file = "main.ini" };
 	struct conf *c;
 
-	files_write(f, "main.ini", "[global]\nstate_dir = state\n[log]\noutput = stickyd.log\naccess = ./log/access\n");
+	files_write(f, "main.ini", "[global]\nstate_dir = state\n[log]\noutput = stickyd.log\naccess = ./log/access\n"
+	    "[admin]\nsocket = ./off\ntoken_file = token\n");
 	files_write(f, "conf.d/a.ini",
 	    "[listener a]\nbind = *:80\npool = p\ntls = yes\ncertificate = a.pem ../a.key, /b.pem b.key\n"
-	    "[pool p]\ngateway = g x:1\n");
+	    "[pool p]\ngateway = g x:1\naffinity = header:X\nkey_secret_file = keys\n");
 	said = files_load(f, &c);
 	assert_string_equal(said, "");
 	text = printed(c);
@@ -655,10 +913,12 @@ test_relative_paths(void **state)
 	said = printed(c);
 	assert_string_equal(said, text);
 	free(said);
-	said = mem_printf("%s/state %s/stickyd.log %s/./log/access %s/conf.d/a.pem %s/conf.d/../a.key /b.pem %s/conf.d/b.key",
-	    f->directory, f->directory, f->directory, f->directory, f->directory, f->directory);
+	said = mem_printf("%s/state %s/stickyd.log %s/./log/access %s/./off %s/token %s/conf.d/keys %s/conf.d/a.pem "
+	    "%s/conf.d/../a.key /b.pem %s/conf.d/b.key", f->directory, f->directory, f->directory, f->directory,
+	    f->directory, f->directory, f->directory, f->directory, f->directory);
 	free(text);
-	text = mem_printf("%s %s %s %s %s %s %s", c->global.state_dir, c->log.output_file, c->log.access_file,
+	text = mem_printf("%s %s %s %s %s %s %s %s %s %s", c->global.state_dir, c->log.output_file, c->log.access_file,
+	    c->admin.socket, c->admin.token_file, c->pool[0].key_secret_file,
 	    c->listener[0].certificate[0].certificate_file, c->listener[0].certificate[0].key_file,
 	    c->listener[0].certificate[1].certificate_file, c->listener[0].certificate[1].key_file);
 	assert_string_equal(text, said);
@@ -818,8 +1078,8 @@ test_bad_options(void **state)
 	    "command line: --listen: '8080' is not an address to listen at; allowed: ADDRESS:PORT in digits, as "
 	  "0.0.0.0:443, "
 	    "*:80 or [::]:443\n"
-	    "command line: --gateway: 'gw3 nowhere' is not a gateway; allowed: NAME HOST:PORT [weight=N], as gw1 "
-	    "10.0.0.11:8000\n"
+	    "command line: --gateway: 'gw3 nowhere' is not a gateway; allowed: NAME HOST:PORT [weight=N] [max_sessions=N] "
+	    "[backup], as gw1 10.0.0.11:8000\n"
 	    "command line: --gateway: '127.0.0.1:1' is the address of gw1 already; allowed: each address once\n", &c);
 	assert_null(c);
 	o = (struct conf_options){ .listens = 0 };
@@ -845,6 +1105,8 @@ main(void)
 		cmocka_unit_test(test_every_mistake_is_told),
 		cmocka_unit_test(test_good_texts),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_selectors),
+		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_a_long_line_is_whole),
 		cmocka_unit_test(test_a_line_too_long_is_refused),
 		cmocka_unit_test(test_a_nul_is_refused),

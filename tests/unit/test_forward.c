@@ -16,13 +16,14 @@
 
 static char pool_name[] = "game", gateway_name[] = "gw1", address[] = "127.0.0.1:1", cookie_name[] = "STICKYD",
 	    slash[] = "/", cookie_selector[] = "cookie";
-static char *selectors[] = { cookie_selector };
+static struct conf_selector selectors[] = { { .kind = CONF_SELECTOR_COOKIE, .text = cookie_selector } };
 
 static struct conf_gateway gateway = { .name = gateway_name, .address = address, .weight = 1 };
 static struct conf_pool cf = { .name = pool_name,
 	.gateway = &gateway,
 	.gateways = 1,
-	.affinity = { selectors, 1 },
+	.selector = selectors,
+	.selectors = 1,
 	.cookie = { .name = cookie_name, .path = slash, .samesite = CONF_SAMESITE_LAX, .secure = CONF_AUTO } };
 
 static struct exchange *x;
@@ -31,7 +32,8 @@ static struct proxy proxy;
 static struct door door = { .proxy = &proxy };
 static struct service service = { .conf = &cf };
 static struct seal_ring *ring;
-static char out[131072];
+static struct affinity_shared shared;
+static char out[131072], scratch[SELECTOR_KEY_MAX];
 
 static void
 no_report(void *arg, const char *line)
@@ -49,10 +51,13 @@ setup(void **state)
 	(void)state;
 	x = mem_zalloc(sizeof *x);
 	service.pool = pool_new(&cf, no_report, NULL);
-	service.affinity = affinity_new(&cf, service.pool, &why);
+	shared.table = table_new(100, 3600);
+	shared.history = history_new();
+	service.affinity = affinity_new(&cf, service.pool, &shared, no_report, NULL);
 	ring = seal_ring_parse(SLICE_LIT(KEY "\n"), &line, &why);
 	assert_non_null(ring);
-	proxy.sealer = sealer_new(ring);
+	proxy.tools.sealer = sealer_new(ring);
+	proxy.tools.scratch = scratch;
 	client.door = &door;
 	assert_true(addr_parse(SLICE_LIT("192.0.2.7:1234"), &client.peer));
 	x->client = &client;
@@ -66,10 +71,12 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	sealer_free(proxy.sealer);
+	sealer_free(proxy.tools.sealer);
 	seal_ring_free(ring);
 	affinity_free(service.affinity);
 	pool_free(service.pool);
+	history_free(shared.history);
+	table_free(shared.table);
 	free(x);
 	return 0;
 }
@@ -282,11 +289,11 @@ cache_control_with_a_cookie(void **state)
 		{ "Cache-Control: max-age=3\r\nCache-Control: no-store\r\n", NULL },
 	};
 	static struct head h;
-	struct pool_tried tried = { 0 };
+	struct affinity_request rq = { .head = &x->head, .client = &client.peer, .now_s = 1700000000 };
 
 	(void)state;
 	parse(H1_REQUEST, SLICE_LIT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), &x->head);
-	affinity_choose(service.affinity, proxy.sealer, &x->head, &client.peer, &tried, 1700000000, &x->choice);
+	assert_int_equal(affinity_choose(service.affinity, &proxy.tools, &rq, &x->choice), AFFINITY_GO);
 	assert_non_null(x->choice.gateway);
 	assert_true(x->choice.issue);
 	x->keep_client = true;
@@ -304,9 +311,59 @@ cache_control_with_a_cookie(void **state)
 			assert_null(memmem(b.p, b.n, "ublic", 5));
 		free(in);
 	}
-	gateway_release(x->choice.gateway);
-	gateway_unref(x->choice.gateway);
+	affinity_release(&x->choice);
 	x->choice = (struct affinity_choice){ 0 };
+}
+
+/* A gateway's cookies that tell where their client belongs: the value changes, and nothing else does. */
+static void
+sealed_cookies(void **state)
+{
+	static char sid[] = "SID", js[] = "JS", text[] = "-";
+	static struct conf_selector list[] = { { .kind = CONF_SELECTOR_REWRITE, .text = text, .name = sid },
+		{ .kind = CONF_SELECTOR_PREFIX, .text = text, .name = js } };
+	static const struct {
+		const char *in, *before, *after;	/* the seal between them; after NULL: as it came */
+	} cases[] = {
+		{ "SID=abc; Path=/; HttpOnly", "Set-Cookie: SID=", "; Path=/; HttpOnly\r\n" },
+		{ "SID=\"abc\"; Path=/", "Set-Cookie: SID=\"", "\"; Path=/\r\n" },
+		{ "JS=abc; Path=/", "Set-Cookie: JS=", "~abc; Path=/\r\n" },
+		{ "JS=\"a~c\"", "Set-Cookie: JS=\"", "~a~c\"\r\n" },
+		{ "SID=; Max-Age=0", "Set-Cookie: SID=; Max-Age=0\r\n", NULL },
+		{ "XSID=1", "Set-Cookie: XSID=1\r\n", NULL },
+		{ "sid=1", "Set-Cookie: sid=1\r\n", NULL },
+	};
+	static struct head h;
+
+	(void)state;
+	affinity_free(service.affinity);
+	cf.selector = list;
+	cf.selectors = COUNT(list);
+	service.affinity = affinity_new(&cf, service.pool, &shared, no_report, NULL);
+	x->choice = (struct affinity_choice){ .gateway = service.pool->gateway[0], .because = "" };
+	for (unsigned i = 0; i < COUNT(cases); i++) {
+		char *in = mem_printf("HTTP/1.1 200 OK\r\n" DATE "Set-Cookie: %s\r\nContent-Length: 0\r\n\r\n", cases[i].in);
+		struct buf b = buf_of(out, sizeof out);
+		const char *at;
+
+		parse(H1_RESPONSE, slice_of(in), &h);
+		assert_true(forward_response(x, &h, FRAMING_LENGTH, &b));
+		at = memmem(b.p, b.n, cases[i].before, strlen(cases[i].before));
+		if (at == NULL)
+			fail_msg("%s is not in %.*s", cases[i].before, (int)b.n, b.p);
+		at += strlen(cases[i].before);
+		if (cases[i].after != NULL) {
+			assert_true(seal_is_shaped(slice_make(at, 60)));
+			assert_memory_equal(at + 60, cases[i].after, strlen(cases[i].after));
+			assert_non_null(memmem(b.p, b.n, "Cache-Control: private", 22));
+		}
+		free(in);
+	}
+	x->choice = (struct affinity_choice){ 0 };
+	affinity_free(service.affinity);
+	cf.selector = selectors;
+	cf.selectors = COUNT(selectors);
+	service.affinity = affinity_new(&cf, service.pool, &shared, no_report, NULL);
 }
 
 static void
@@ -354,6 +411,7 @@ main(void)
 		cmocka_unit_test(responses_go_on),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(cache_control_with_a_cookie),
+		cmocka_unit_test(sealed_cookies),
 		cmocka_unit_test(interim),
 		cmocka_unit_test(no_room),
 	};

@@ -117,15 +117,45 @@ test_counts(void **state)
 	struct gateway *g = gateway_of("game", "gw1", "10.0.0.11:8000");
 
 	(void)state;
-	gateway_reserve(g);
-	gateway_reserve(g);
-	gateway_session_began(g);
+	assert_false(g->backup);
+	assert_true(gateway_enter(g, false));
+	assert_true(gateway_enter(g, true));
 	assert_int_equal(gateway_load(g), 2);
-	gateway_session_ended(g);
-	gateway_release(g);
+	assert_int_equal(g->sessions, 1);
+	assert_false(gateway_is_full(g));	/* without a limit it never is */
+	gateway_leave(g, true);
 	assert_int_equal(gateway_load(g), 1);
-	gateway_release(g);
+	assert_int_equal(g->sessions, 0);
+	gateway_leave(g, false);
 	assert_int_equal(gateway_load(g), 0);
+	gateway_unref(g);
+}
+
+static void
+test_max_sessions(void **state)
+{
+	struct conf_gateway cf = {
+		.name = (char[]){ "gw" }, .address = (char[]){ "10.0.0.1:1" }, .weight = 1, .max_sessions = 2,
+		.backup = true,
+	};
+	const char *why;
+	struct gateway *g = gateway_new(&cf, "game", 0, &why);
+
+	(void)state;
+	assert_true(g->backup);
+	assert_true(gateway_enter(g, true));
+	assert_false(gateway_is_full(g));
+	assert_true(gateway_enter(g, true));
+	assert_true(gateway_is_full(g));
+	assert_false(gateway_enter(g, true));
+	assert_int_equal(gateway_load(g), 2);	/* who was refused left nothing behind */
+	assert_true(gateway_enter(g, false));
+	gateway_leave(g, true);
+	assert_false(gateway_is_full(g));
+	assert_true(gateway_enter(g, true));
+	gateway_leave(g, false);
+	gateway_leave(g, true);
+	gateway_leave(g, true);
 	gateway_unref(g);
 }
 
@@ -157,6 +187,7 @@ main(void)
 		cmocka_unit_test(test_tag),
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_max_sessions),
 		cmocka_unit_test(test_failed_connects),
 	};
 

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
+
 #define MANY 64
 #define NAME_TEXT 24
 
@@ -19,7 +21,6 @@ struct made {
 	struct pool *pool;
 };
 
-static const struct pool_tried none_tried = { .n = 0 };
 static char reported[512];
 
 static void
@@ -27,6 +28,13 @@ keep_report(void *arg, const char *line)
 {
 	(void)arg;
 	snprintf(reported, sizeof reported, "%s", line);
+}
+
+static void
+log_nowhere(enum log_level level, struct slice text)
+{
+	(void)level;
+	(void)text;
 }
 
 static void
@@ -58,34 +66,46 @@ made_pool(struct made *m, enum conf_balance balance, const unsigned *weight, uns
 	return m->pool;
 }
 
-/* Chooses and keeps the reservation, gives back the reference; '-' where there is none. */
+/* Chooses and keeps the reservation, gives back the reference; '-' where nobody is up, '+' where all are full. */
 static char
-choose(struct pool *p, const struct pool_tried *tried)
+choose_for(struct pool *p, const struct pool_wish *w)
 {
-	struct gateway *g = pool_choose(p, tried);
-	char name = g != NULL ? g->name[0] : '-';
+	enum pool_lack lack;
+	struct gateway *g = pool_choose(p, w, &lack);
+	char name = g != NULL ? g->name[0] : lack == POOL_IS_FULL ? '+' : '-';
 
+	assert_int_equal(g != NULL, lack == POOL_LACKS_NOTHING);
 	gateway_unref(g);
 	return name;
 }
 
 static char
-choose_and_release(struct pool *p)
+choose(struct pool *p, const struct pool_tried *tried)
 {
-	struct gateway *g = pool_choose(p, &none_tried);
-	char name = g->name[0];
+	return choose_for(p, &(struct pool_wish){ .tried = tried });
+}
 
-	gateway_release(g);
-	gateway_unref(g);
+static char
+choose_session(struct pool *p)
+{
+	return choose_for(p, &(struct pool_wish){ .session = true });
+}
+
+static char
+choose_and_leave(struct pool *p)
+{
+	char name = choose(p, NULL);
+
+	gateway_leave(p->gateway[name - 'a'], false);
 	return name;
 }
 
 static void
-release_all(struct pool *p)
+leave_all(struct pool *p)
 {
 	for (unsigned i = 0; i < p->gateways; i++)
 		while (gateway_load(p->gateway[i]) != 0)
-			gateway_release(p->gateway[i]);
+			gateway_leave(p->gateway[i], p->gateway[i]->sessions != 0);
 }
 
 /* Orders that have one right answer. */
@@ -118,9 +138,9 @@ test_orders(void **state)
 		char order[32] = "";
 
 		for (size_t k = 0; k < strlen(cases[i].order); k++)
-			order[k] = choose(p, &none_tried);
+			order[k] = choose(p, NULL);
 		assert_string_equal(order, cases[i].order);
-		release_all(p);
+		leave_all(p);
 		pool_free(p);
 	}
 }
@@ -136,18 +156,18 @@ test_leastconn_ties(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 7; i++)
-		order[i] = choose_and_release(p);
+		order[i] = choose_and_leave(p);
 	assert_string_equal(order, "abcabca");
 
 	/* the one that has fewer is filled first */
-	gateway_reserve(p->gateway[0]);
-	gateway_reserve(p->gateway[0]);
-	gateway_reserve(p->gateway[1]);
+	assert_true(gateway_enter(p->gateway[0], false));
+	assert_true(gateway_enter(p->gateway[0], false));
+	assert_true(gateway_enter(p->gateway[1], false));
 	for (unsigned i = 0; i < 3; i++)
-		order[i] = choose(p, &none_tried);
+		order[i] = choose(p, NULL);
 	order[3] = '\0';
 	assert_memory_equal(order, "cbc", 3);
-	release_all(p);
+	leave_all(p);
 	pool_free(p);
 }
 
@@ -163,22 +183,22 @@ test_random(void **state)
 	(void)state;
 	p->random = 12345;
 	for (unsigned i = 0; i < 10; i++)
-		gateway_reserve(p->gateway[1]);
+		assert_true(gateway_enter(p->gateway[1], false));
 	for (unsigned i = 0; i < 3000; i++)
-		got[choose_and_release(p) - 'a']++;
+		got[choose_and_leave(p) - 'a']++;
 	assert_int_equal(got[1], 0);
 	/* a and c are equally loaded (0), so the first drawn counts: 1 to 4, and b's share falls to the other of
 	 * its draw */
 	assert_in_range(got[0], 500, 900);
 
 	/* kept, loads settle at the weights */
-	release_all(p);
+	leave_all(p);
 	for (unsigned i = 0; i < 6000; i++)
-		(void)choose(p, &none_tried);
+		(void)choose(p, NULL);
 	assert_in_range(gateway_load(p->gateway[0]), 950, 1050);
 	assert_in_range(gateway_load(p->gateway[1]), 950, 1050);
 	assert_in_range(gateway_load(p->gateway[2]), 3950, 4050);
-	release_all(p);
+	leave_all(p);
 	pool_free(p);
 }
 
@@ -186,7 +206,7 @@ static void
 test_never_chosen(void **state)
 {
 	static const enum conf_balance balances[] = {
-		CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM,
+		CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM, CONF_BALANCE_HASH,
 	};
 	static const unsigned weight[] = { 1, 9, 9, 9 };
 
@@ -209,7 +229,7 @@ test_never_chosen(void **state)
 		assert_int_equal(choose(p, &tried), '-');
 		assert_int_equal(gateway_load(p->gateway[1]), 0);
 		assert_int_equal(gateway_load(p->gateway[2]), 0);
-		release_all(p);
+		leave_all(p);
 		pool_free(p);
 	}
 }
@@ -221,13 +241,14 @@ test_reference(void **state)
 	static const unsigned weight[] = { 1 };
 	struct made m;
 	struct pool *p = made_pool(&m, CONF_BALANCE_ROUNDROBIN, weight, 1);
-	struct gateway *g = pool_choose(p, &none_tried);
+	enum pool_lack lack;
+	struct gateway *g = pool_choose(p, &(struct pool_wish){ .session = false }, &lack);
 
 	(void)state;
 	pool_free(p);
 	pool_free(NULL);
 	assert_int_equal(gateway_load(g), 1);
-	gateway_release(g);
+	gateway_leave(g, false);
 	gateway_unref(g);
 }
 
@@ -247,6 +268,129 @@ test_find_tag(void **state)
 		assert_null(pool_find_tag(p, p->gateway[i]->tag + 1));
 	}
 	assert_null(pool_find_tag(p, 0));
+	pool_free(p);
+}
+
+/* Backups, and gateways with few places: a has one, b two, c none left to give, d is a backup without limit. */
+static void
+test_full_and_backup(void **state)
+{
+	static const enum conf_balance balances[] = {
+		CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM, CONF_BALANCE_HASH,
+	};
+	static const unsigned weight[] = { 1, 1, 0, 1 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(balances); i++) {
+		unsigned got[128] = { 0 };
+		struct pool_tried tried = { .n = 0 };
+		struct made m;
+		struct pool *p;
+
+		made_conf(&m, balances[i], weight, 4);
+		m.gateway[0].max_sessions = 1;
+		m.gateway[1].max_sessions = 2;
+		m.gateway[3].backup = true;
+		m.gateway[3].max_sessions = 4;
+		p = m.pool = pool_new(&m.cf, keep_report, NULL);
+		assert_true(pool_has_room(p));
+		for (unsigned k = 0; k < 7; k++) {
+			char name = choose_session(p);
+
+			got[(unsigned char)name]++;
+			assert_int_equal(name == 'd', k >= 3);	/* the backup comes last */
+		}
+		assert_int_equal(got['a'], 1);
+		assert_int_equal(got['b'], 2);
+		assert_false(pool_has_room(p));
+		assert_int_equal(choose_session(p), '+');
+		assert_int_equal(choose(p, NULL), '+');		/* newcomers of all kinds keep away */
+		gateway_leave(p->gateway[1], true);
+		assert_true(pool_has_room(p));
+		assert_int_equal(choose(p, NULL), 'b');
+
+		tried = (struct pool_tried){ 3, { p->gateway[0], p->gateway[1], p->gateway[3] } };
+		assert_int_equal(choose(p, &tried), '-');
+		for (unsigned k = 0; k < 4; k++)
+			gateway_set_state(p->gateway[k], GATEWAY_DOWN, "the test says so");
+		assert_int_equal(choose(p, NULL), '-');
+		assert_false(pool_has_room(p));
+		leave_all(p);
+		pool_free(p);
+	}
+}
+
+/* By hash the owner is chosen while it can be; without it its keys go to all others, and nobody else's move. */
+static void
+test_by_hash(void **state)
+{
+	static const unsigned weight[] = { 1, 2, 1, 0, 3, 9 };
+	unsigned moved_to[6] = { 0 };
+	struct made m;
+	struct pool *p;
+
+	(void)state;
+	made_conf(&m, CONF_BALANCE_LEASTCONN, weight, 6);
+	m.gateway[5].backup = true;
+	p = m.pool = pool_new(&m.cf, keep_report, NULL);
+	for (uint64_t key = 1; key <= 2000; key++) {
+		struct pool_wish w = { .by_hash = true, .hash = key * 0x9e3779b97f4a7c15 };
+		struct gateway *owner = pool_owner(p, w.hash), *without;
+
+		assert_true(owner->index != 3 && owner->index != 5);
+		assert_int_equal(choose_for(p, &w), owner->name[0]);
+		gateway_set_state(p->gateway[4], GATEWAY_DOWN, "the test says so");
+		assert_ptr_equal(pool_owner(p, w.hash), owner);
+		without = p->gateway[choose_for(p, &w) - 'a'];
+		if (owner->index == 4)
+			moved_to[without->index]++;
+		else
+			assert_ptr_equal(without, owner);
+		gateway_set_state(p->gateway[4], GATEWAY_UP, "the test says so");
+	}
+	assert_true(moved_to[0] > 50 && moved_to[1] > 150 && moved_to[2] > 50);
+	assert_int_equal(moved_to[3] + moved_to[4] + moved_to[5], 0);
+	leave_all(p);
+	pool_free(p);
+}
+
+/* The order in the file is nobody's business, nor are gateways without weight and backups an owner. */
+static void
+test_owner(void **state)
+{
+	static const unsigned none[] = { 0, 0 }, weight[] = { 1, 2, 3 };
+	struct made m, reversed;
+	struct pool *p = made_pool(&m, CONF_BALANCE_HASH, none, 2), *q;
+
+	(void)state;
+	assert_null(pool_owner(p, 1));
+	pool_free(p);
+	p = made_pool(&m, CONF_BALANCE_HASH, weight, 3);
+	made_conf(&reversed, CONF_BALANCE_HASH, weight, 3);
+	for (unsigned i = 0; i < 3; i++)
+		reversed.gateway[i] = m.gateway[2 - i];
+	q = pool_new(&reversed.cf, keep_report, NULL);
+	for (uint64_t key = 1; key <= 1000; key++)
+		assert_string_equal(pool_owner(p, key << 32)->name, pool_owner(q, key << 32)->name);
+	pool_free(p);
+	pool_free(q);
+}
+
+static void
+test_find_name(void **state)
+{
+	static const unsigned weight[MANY] = { 1 };
+	struct made m;
+	struct pool *p = made_pool(&m, CONF_BALANCE_LEASTCONN, weight, MANY);
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++)
+		assert_ptr_equal(pool_find_name(p, slice_of(p->gateway[i]->name)), p->gateway[i]);
+	assert_ptr_equal(pool_find_name(p, slice_make("abc", 1)), p->gateway[0]);
+	assert_null(pool_find_name(p, SLICE_NONE));
+	assert_null(pool_find_name(p, SLICE_LIT("A")));
+	assert_null(pool_find_name(p, SLICE_LIT("a\0")));
+	assert_null(pool_find_name(p, SLICE_LIT("a99")));
 	pool_free(p);
 }
 
@@ -290,7 +434,7 @@ choose_many(void *arg)
 	struct pool *p = arg;
 
 	for (unsigned i = 0; i < 5000; i++)
-		(void)choose(p, &none_tried);
+		(void)choose(p, NULL);
 	return NULL;
 }
 
@@ -310,7 +454,119 @@ test_threads(void **state)
 		pthread_join(thread[i], NULL);
 	for (unsigned i = 0; i < p->gateways; i++)
 		assert_int_equal(gateway_load(p->gateway[i]), 4000);
-	release_all(p);
+	leave_all(p);
+	pool_free(p);
+}
+
+#define CHOOSERS 4
+#define PLACES 1000
+
+struct crowd {
+	struct pool *pool;
+	atomic_uint got[5];
+	atomic_bool exceeded;
+};
+
+static void
+take_place(struct crowd *c)
+{
+	enum pool_lack lack;
+	struct gateway *g = pool_choose(c->pool, &(struct pool_wish){ .session = true }, &lack);
+
+	if (g == NULL)
+		return;
+	atomic_fetch_add(&c->got[g->index], 1);
+	if (g->sessions > g->max_sessions)
+		c->exceeded = true;
+	gateway_unref(g);
+}
+
+/* More clients than places; half of them belong to the first gateway and come without choosing. */
+static void *
+crowd_in(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (unsigned i = 0; i < 5 * PLACES; i++)
+		if (i % 2 == 0 && gateway_enter(c->pool->gateway[0], true))
+			atomic_fetch_add(&c->got[0], 1);
+		else
+			take_place(c);
+	return NULL;
+}
+
+/* Exactly as many get in as there are places. */
+static void
+test_threads_fill_up(void **state)
+{
+	static const enum conf_balance balances[] = {
+		CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM, CONF_BALANCE_HASH,
+	};
+	static const unsigned weight[] = { 1, 1, 1, 1, 1 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(balances); i++) {
+		struct crowd c = { .exceeded = false };
+		pthread_t thread[CHOOSERS];
+		struct made m;
+
+		made_conf(&m, balances[i], weight, 5);
+		for (unsigned k = 0; k < 5; k++)
+			m.gateway[k].max_sessions = PLACES;
+		m.gateway[4].backup = true;
+		c.pool = pool_new(&m.cf, keep_report, NULL);
+		for (unsigned k = 0; k < CHOOSERS; k++)
+			assert_int_equal(pthread_create(&thread[k], NULL, crowd_in, &c), 0);
+		for (unsigned k = 0; k < CHOOSERS; k++)
+			pthread_join(thread[k], NULL);
+		assert_false(c.exceeded);
+		for (unsigned k = 0; k < 5; k++) {
+			assert_int_equal(c.got[k], PLACES);
+			assert_int_equal(c.pool->gateway[k]->sessions, PLACES);
+		}
+		leave_all(c.pool);
+		pool_free(c.pool);
+	}
+}
+
+/* Comes and goes at the last place of two gateways: one of two threads always finds one. */
+static void *
+come_and_go(void *arg)
+{
+	struct pool *p = arg;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		enum pool_lack lack;
+		struct gateway *g = pool_choose(p, &(struct pool_wish){ .session = true, .by_hash = i % 2 }, &lack);
+
+		if (g == NULL)
+			return p;
+		gateway_leave(g, true);
+		gateway_unref(g);
+	}
+	return NULL;
+}
+
+static void
+test_threads_race_for_the_last(void **state)
+{
+	static const unsigned weight[] = { 1, 1 };
+	struct made m;
+	pthread_t thread[2];
+	struct pool *p;
+
+	(void)state;
+	made_conf(&m, CONF_BALANCE_ROUNDROBIN, weight, 2);
+	m.gateway[0].max_sessions = m.gateway[1].max_sessions = 1;
+	p = pool_new(&m.cf, keep_report, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, come_and_go, p), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		void *refused;
+
+		pthread_join(thread[i], &refused);
+		assert_null(refused);
+	}
 	pool_free(p);
 }
 
@@ -324,10 +580,17 @@ main(void)
 		cmocka_unit_test(test_never_chosen),
 		cmocka_unit_test(test_reference),
 		cmocka_unit_test(test_find_tag),
+		cmocka_unit_test(test_full_and_backup),
+		cmocka_unit_test(test_by_hash),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_find_name),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_threads_fill_up),
+		cmocka_unit_test(test_threads_race_for_the_last),
 	};
 
+	log_to(log_nowhere);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

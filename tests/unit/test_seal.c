@@ -54,9 +54,9 @@ static void
 test_round_trip(void **state)
 {
 	static const struct seal_binding cases[] = {
-		{ 0, 0, 0 },
-		{ UINT64_MAX, UINT32_MAX, UINT32_MAX },
-		{ 0x0123456789abcdef, 0x89abcdef, 0xfedcba98 },
+		{ 0, 0, 0, false },
+		{ UINT64_MAX, UINT32_MAX, UINT32_MAX, false },
+		{ 0x0123456789abcdef, 0x89abcdef, 0xfedcba98, false },
 	};
 	struct sealer *s = sealer_of(KEY_A);
 
@@ -129,6 +129,36 @@ test_every_change_is_refused(void **state)
 	sealer_free(s);
 }
 
+/* What has opened is remembered, and nothing that is only like it opens for that; nor does it in another pool. */
+static void
+test_remembered(void **state)
+{
+	struct sealer *s = sealer_of(KEY_A);
+	char text[SEAL_TEXT];
+	struct slice seal = close_in(s, game, text);
+	struct seal_binding b;
+
+	(void)state;
+	assert_true(seal_is_shaped(seal));
+	for (unsigned i = 0; i < 3; i++) {
+		b = (struct seal_binding){ .tag = 0 };
+		assert_int_equal(seal_open(s, game, seal, &b), SEAL_OPEN);
+		assert_true(b.tag == binding.tag && b.born_s == binding.born_s && b.seen_s == binding.seen_s);
+	}
+	assert_int_equal(seal_open(s, SLICE_LIT("login"), seal, &b), SEAL_FORGED);
+	for (unsigned bit = 0; bit < 8 * TEXT_BYTES; bit++) {
+		text[bit / 8] ^= (char)(1 << bit % 8);
+		assert_int_not_equal(seal_open(s, game, seal, &b), SEAL_OPEN);
+		text[bit / 8] ^= (char)(1 << bit % 8);
+	}
+	assert_int_equal(seal_open(s, game, seal, &b), SEAL_OPEN);
+	assert_false(seal_is_shaped(slice_head(seal, TEXT_BYTES - 1)));
+	assert_false(seal_is_shaped(SLICE_NONE));
+	text[7] = '~';
+	assert_false(seal_is_shaped(seal));
+	sealer_free(s);
+}
+
 static void
 test_malformed(void **state)
 {
@@ -166,6 +196,7 @@ test_pools_and_keys(void **state)
 	assert_int_equal(seal_open(a, SLICE_LIT("gam"), seal, &got), SEAL_FORGED);
 	assert_int_equal(seal_open(b, game, seal, &got), SEAL_FORGED);
 	assert_int_equal(seal_open(rotated, game, seal, &got), SEAL_OPEN);
+	assert_true(got.is_outdated);
 	assert_true(got.tag == binding.tag);
 
 	/* the first key seals */
@@ -375,6 +406,7 @@ main(void)
 		cmocka_unit_test(test_known_answer),
 		cmocka_unit_test(test_opaque),
 		cmocka_unit_test(test_every_change_is_refused),
+		cmocka_unit_test(test_remembered),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_pools_and_keys),
 		cmocka_unit_test(test_parse_refuses),

@@ -175,22 +175,33 @@ assert_got(const struct world *w, enum tunnel_side side, struct slice wanted)
 }
 
 /* `wanted`, then our close frame with this code (masked towards the gateway), then nothing. */
+/* The reason that goes with a code is the log's word. */
+static bool
+is_reason(unsigned code, const char *text, size_t n)
+{
+	for (enum end_reason why = END_NONE; why < END_REASONS_N; why++)
+		if (end_info(why)->ws == code && slice_eq(slice_of(end_info(why)->word), slice_make(text, n)))
+			return true;
+	return false;
+}
+
 static void
 assert_got_and_close(const struct world *w, enum tunnel_side side, struct slice wanted, unsigned code)
 {
 	const unsigned char *f = (const unsigned char *)w->got[side].p + wanted.n;
-	size_t n = w->got[side].n - wanted.n;
+	size_t n = w->got[side].n - wanted.n, head = side == TUNNEL_GATEWAY ? 6 : 2;
+	unsigned char payload[125];
 
 	assert_true(w->got[side].n >= wanted.n);
 	if (wanted.n != 0)
 		assert_memory_equal(w->got[side].p, wanted.p, wanted.n);
-	assert_int_equal(n, side == TUNNEL_GATEWAY ? 8 : 4);
+	assert_in_range(n, head + 2, head + sizeof payload);
 	assert_int_equal(f[0], 0x88);
-	assert_int_equal(f[1], side == TUNNEL_GATEWAY ? 0x82 : 0x02);
-	if (side == TUNNEL_GATEWAY)
-		assert_int_equal((f[6] ^ f[2]) << 8 | (f[7] ^ f[3]), code);
-	else
-		assert_int_equal(f[2] << 8 | f[3], code);
+	assert_int_equal(f[1], (side == TUNNEL_GATEWAY ? 0x80 : 0) | (n - head));
+	for (size_t i = 0; i < n - head; i++)
+		payload[i] = f[head + i] ^ (side == TUNNEL_GATEWAY ? f[2 + i % 4] : 0);
+	assert_int_equal(payload[0] << 8 | payload[1], code);
+	assert_true(is_reason(code, (const char *)payload + 2, n - head - 2));
 }
 
 static size_t
@@ -630,7 +641,7 @@ closes_a_blocked_side(void **state)
 	tunnel_close(&w.pair->tunnel, END_STOPPING, 0);
 	assert_true(stream_is_blocked(&w.pair->stream[TUNNEL_CLIENT]));
 	WIRE_UNTIL_DOING(
-	    w.loop, { wire_take(w.fd[TUNNEL_GATEWAY], &w.got[TUNNEL_GATEWAY], 100); }, w.got[TUNNEL_GATEWAY].n == 8);
+	    w.loop, { wire_take(w.fd[TUNNEL_GATEWAY], &w.got[TUNNEL_GATEWAY], 100); }, w.got[TUNNEL_GATEWAY].n == 8 + strlen("stopping"));
 	assert_got_and_close(&w, TUNNEL_GATEWAY, SLICE_NONE, 1001);
 	/* now the client reads, and the gateway's frame that was under way ends */
 	WIRE_UNTIL_DOING(
@@ -644,9 +655,9 @@ closes_a_blocked_side(void **state)
 		    }
 	    },
 	    w.pair->tunnel.end[TUNNEL_CLIENT].deaf && !stream_is_blocked(&w.pair->stream[TUNNEL_CLIENT]));
-	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_CLIENT].n % sizeof frame == 4);
-	end = (const unsigned char *)w.got[TUNNEL_CLIENT].p + w.got[TUNNEL_CLIENT].n - 4;
-	assert_memory_equal(end, "\x88\x02\x03\xe9", 4);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_CLIENT].n % sizeof frame == 12);
+	end = (const unsigned char *)w.got[TUNNEL_CLIENT].p + w.got[TUNNEL_CLIENT].n - 12;
+	assert_memory_equal(end, "\x88\x0a\x03\xe9stopping", 12);
 	say(&w, TUNNEL_CLIENT, SLICE_LIT("\x88\x82" MASK "\x12\xcb"));
 	say(&w, TUNNEL_GATEWAY, SLICE_LIT("\x88\x02\x03\xe9"));
 	WIRE_UNTIL(w.loop, w.ends == 1);

@@ -68,6 +68,19 @@ test_rates(void **state)
 }
 
 static void
+test_statuses(void **state)
+{
+	static const char *const bad[] = { "", "99", "600", "1000", "2xx", "-200", " 200" };
+	unsigned status;
+
+	(void)state;
+	assert_true(value_status(SLICE_LIT("100"), &status) && status == 100);
+	assert_true(value_status(SLICE_LIT("599"), &status) && status == 599);
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_false(value_status(slice_of(bad[i]), &status));
+}
+
+static void
 test_networks(void **state)
 {
 	static const struct {
@@ -162,6 +175,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_times_and_sizes),
 		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_equal_addresses),

@@ -17,8 +17,13 @@ def is_there():
 
 
 class Chromium:
-	def __init__(self, directory):
+	def __init__(self, directory, third_party_cookies=False):
+		"""third_party_cookies: of pages that another site's page brings along; whether they are kept differs by distribution."""
 		profile = directory / "chromium"
+		if third_party_cookies:
+			(profile / "Default").mkdir(parents=True)
+			settings = {"profile": {"cookie_controls_mode": 0, "block_third_party_cookies": False}}
+			(profile / "Default/Preferences").write_text(json.dumps(settings))
 		with open(directory / "chromium.log", "ab") as err:
 			self.process = subprocess.Popen(["chromium", "--headless=new", "--no-sandbox", "--disable-gpu",
 				"--disable-dev-shm-usage", "--ignore-certificate-errors", "--remote-debugging-port=0",

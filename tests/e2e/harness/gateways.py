@@ -165,6 +165,11 @@ class Http(Scripted):
 		side.answer("200 OK", "Content-Type: application/json", body=b"" if request.method == "HEAD" else body.encode())
 
 
+def who(response):
+	"""Which Http it was that answered."""
+	return json.loads(response.body)["gateway"]
+
+
 class Ws(Scripted):
 	"""Runs handler(side) once the session is open; without a handler it echoes, and answers "who" by its name."""
 

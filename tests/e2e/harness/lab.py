@@ -3,8 +3,10 @@
 
 from . import gateways as gw
 from .certs import Authority
+from .crowd import Terse
 from .daemon import Stickyd, configuration
 from .http import Client
+from .redis import Redis
 from .ws import WsClient
 
 
@@ -14,26 +16,29 @@ class Lab:
 		self.clients = []
 		self.daemons = []
 		self.gateways = []
+		self.stores = []
 		self.others = []	# anything else with stop()
 		self._authority = None
 
 	# stickyd
 
-	def sections(self, gateways=(), pool=None, listener=None, globals=None, log=None, more=None, name="stickyd"):
+	def sections(self, gateways=(), pool=None, listener=None, globals=None, log=None, admin=None, more=None,
+			name="stickyd"):
 		"""The configuration of most stories; each dictionary adds to a section or replaces its keys."""
 		return {
 			"global": {
 				"workers": 2, "state_dir": self.state_dir(), "shutdown_grace": "5s", **(globals or {})},
 			"log": {
 				"level": "debug", "access": self.directory / f"{name}.access", "format": "json", **(log or {})},
+			"admin": {"socket": self.directory / f"{name}.sock", **(admin or {})},
 			"listener main": {"bind": "127.0.0.1:0", "pool": "app", **(listener or {})},
 			"pool app": {
 				"gateway": [g.line for g in gateways], "affinity": "cookie", "check": "none", **(pool or {})},
 			**(more or {}),
 		}
 
-	def state_dir(self):
-		path = self.directory / "state"
+	def state_dir(self, name="state"):
+		path = self.directory / name
 		path.mkdir(exist_ok=True)
 		return path
 
@@ -67,6 +72,13 @@ class Lab:
 	def https(self, n):
 		"""n ordinary HTTP gateways: gw1, gw2, ..."""
 		return [self.http(f"gw{i + 1}") for i in range(n)]
+
+	def terse(self, n):
+		"""n gateways that say their name and nothing else: gw1, gw2, ..."""
+		return [self._keep(self.gateways, Terse(f"gw{i + 1}")) for i in range(n)]
+
+	def redis(self, name="redis", **options):
+		return self._keep(self.stores, Redis(self.directory, name, **options))
 
 	def scripted(self, handler, name="gw1", **how):
 		return self._keep(self.gateways, gw.Scripted(name, handler, **how))
@@ -124,7 +136,7 @@ class Lab:
 
 	def close(self):
 		failures = []
-		for thing in [*self.clients, *self.others, *self.daemons, *self.gateways]:
+		for thing in [*self.clients, *self.others, *self.daemons, *self.stores, *self.gateways]:
 			try:
 				thing.close() if isinstance(thing, Client) else thing.stop()
 			except (AssertionError, OSError) as e:

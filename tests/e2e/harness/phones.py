@@ -20,19 +20,19 @@ class Phones(Namespaces):
 		self.lab = lab
 		super().__init__(phones=10)
 
-	def daemon(self, gateways=1, handler=None, listener=None, **how):
+	def daemon(self, gateways=1, handler=None, listener=None, opening=None, **how):
 		"""stickyd before so many gateways, all on the proxy's side."""
 		listener = {"bind": f"{self.proxy_address}:0", **(listener or {})}
 		with self.proxy.inside():
-			made = [self.lab.ws(f"gw{i + 1}", handler) for i in range(gateways)]
+			made = [self.lab.ws(f"gw{i + 1}", handler, opening=opening) for i in range(gateways)]
 			# Of the phones that are gone nobody will answer a farewell.
 			return self.lab.start(made, listener=listener, globals={"shutdown_grace": "500ms"}, **how)
 
-	def session(self, daemon, number, link, cookie=None, **how):
-		"""A phone's session from its address on a link."""
+	def session(self, daemon, number, link, *handshake, cookie=None, **how):
+		"""A phone's session from its address on a link. handshake: target and fields."""
 		with self.phones.inside():
 			client = self.lab.ws_client(daemon, self.phone_address(number, link), **how)
-		return client.open(cookie=cookie)
+		return client.open(*handshake, cookie=cookie)
 
 
 @contextmanager

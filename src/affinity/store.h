@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.h - bindings that several proxies share, beyond this process's table.
+ *
+ * One for each worker, on its loop, with a connection of its own to Redis; in a process whose store is the memory
+ * alone there is none (NULL), and the table is all. It answers at once or later, never both, and never later than its
+ * time-out. The table is its cache: whoever asks looks there first (store_trusts), and every answer is put there by
+ * the store before it is told.
+ *
+ * When the server is slow, away, full, read-only or talks nonsense, the store is unwell: questions are answered
+ * "decide yourself" at once, what was decided is kept (in order, bounded, the oldest dropped and counted) and told
+ * when the server is back; one that is full or read-only is asked on for what it knows. Each change of health is
+ * logged once by whoever sees it first in the process; everything is counted.
+ *
+ * What all workers share (the configuration, the script's text, the counters, whether the others' changes are heard)
+ * is a struct store_shared; it also has a connection on the main thread that hears when another proxy binds a key
+ * anew, and forgets it here.
+ */
+#ifndef AFFINITY_STORE_H
+#define AFFINITY_STORE_H
+
+#include "affinity/table.h"
+#include "base/wheel.h"
+#include "net/loop.h"
+#include "pool/pool.h"
+
+struct event_base;
+struct store;
+struct store_shared;
+
+/* Keys that one request can carry: an affinity list has no more key selectors. */
+#define STORE_KEYS_MAX 16
+
+enum store_outcome {
+	STORE_FOUND,		/* the key was bound: *gateway, or NULL when this pool has none of that name */
+	STORE_BOUND,		/* none was known: all are bound to what was proposed */
+	STORE_SILENT,		/* no answer in time, or none that makes sense: decide yourself, and tell */
+};
+
+struct store_answer {
+	enum store_outcome outcome;
+	struct gateway *gateway;	/* borrowed from the pool */
+	unsigned which;			/* with STORE_FOUND: of the asked keys */
+};
+
+struct store_question {
+	struct pool *pool;
+	struct slice key[STORE_KEYS_MAX];	/* in the order of the selectors; borrowed for the call */
+	unsigned keys;
+	unsigned asked;				/* the first so many may decide, the others are bound only */
+	const struct gateway *proposed;		/* what they are bound to where none decides */
+};
+
+struct store_ask;
+/* Once, from the loop, unless it was cancelled; the ask may be used again. */
+typedef void store_answer_fn(struct store_ask *ask, const struct store_answer *a);
+
+/* One question under way; embedded in who asks. All its fields are the store's. */
+struct store_ask {
+	struct store *store;
+	store_answer_fn *fn;
+	struct list link;
+	struct timer timer;
+	void *internal;
+};
+
+struct store_counts {
+	uint64_t asked, found, bound, silent, errors, told, dropped, reconnects;
+	uint64_t answer_us;		/* all answers' times together */
+	uint64_t waiting;		/* bindings that the server has still to be told */
+	bool well;			/* all workers' connections are */
+};
+
+/* At boot, on the main thread; resolves the server's name. NULL: reported. */
+struct store_shared *store_shared_new(const struct conf_store *cf, struct pool *const *pools, size_t pools_n,
+    struct table *t, conf_report_fn *report, void *arg) MUST_CHECK;
+/* From now on the others' changes are heard, by libevent on the main thread. */
+void store_shared_listen(struct store_shared *sh, struct event_base *base);
+void store_shared_deafen(struct store_shared *sh);	/* NULL is fine */
+void store_shared_free(struct store_shared *sh);	/* NULL is fine; all workers' stores must be gone */
+/* Any thread. */
+void store_shared_count(const struct store_shared *sh, struct store_counts *c);
+/* For operators, on the main thread; waits for the server, time-out at most. False: *why (static). An empty name: the
+ * key is not bound. */
+bool store_shared_look(struct store_shared *sh, struct slice pool, struct slice key, char name[256], const char **why)
+    MUST_CHECK;
+/* gateway NULL: the binding is deleted. */
+bool store_shared_set(struct store_shared *sh, struct slice pool, struct slice key, const char *gateway,
+    const char **why) MUST_CHECK;
+
+/* A worker's; connects, and again with back-off. */
+struct store *store_new(struct loop *l, struct store_shared *sh) MUST_CHECK;
+/* All asks must be over or cancelled. Tells the server what it has not been told, if that can be done within the
+ * store's time-out (on the calling thread, the loop's turns being over). NULL is fine. */
+void store_free(struct store *s);
+
+/* May a binding of the table be followed without asking? Not while others' changes go unheard, unless the server is
+ * unwell anyway. With NULL always. */
+bool store_trusts(const struct store *s, const struct table_binding *b, uint32_t now_s);
+/* Get or bind, one atomic step. False: unwell, nothing was asked: decide yourself, and tell. */
+bool store_ask(struct store *s, struct store_ask *ask, const struct store_question *q, store_answer_fn *fn)
+    MUST_CHECK;
+/* Who asked no longer wants to know; not under way is fine. */
+void store_cancel(struct store_ask *ask);
+/* These keys belong to this gateway now, whatever was said before. Nobody waits; kept until the server knows. NULL is
+ * fine. */
+void store_tell(struct store *s, const struct pool *p, const struct slice *key, unsigned keys,
+    const struct gateway *g);
+/* The binding is in use: its life there is prolonged when a good part of it has passed. NULL is fine. */
+void store_renew(struct store *s, const struct pool *p, struct slice key, const struct table_binding *b,
+    uint32_t now_s);
+
+#endif
