@@ -3,47 +3,34 @@
  * The rule. What the request says is gathered first (facts.h), then decided upon, then put down: in the cookie that
  * the answer carries, in the table, in the shared store.
  */
-#include "affinity/affinity.h"
+#include "affinity/rule.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "affinity/bare.h"
-#include "affinity/facts.h"
 #include "affinity/legacy.h"
-#include "base/clock.h"
 #include "base/mem.h"
-#include "net/iplimit.h"
-#include "pool/rendezvous.h"
 
 /* A cookie whose idle time slides is issued again when this share of it has passed: often enough that nobody who
  * is active loses it, seldom enough that most answers carry none. */
 #define RENEWALS_PER_IDLE 10
 #define RENEWAL_MIN_MS 1000	/* the seal counts in seconds */
 
-struct affinity {
-	struct facts_source source;
-	const struct affinity_shared *shared;
-	struct issue *issue;			/* NULL: no cookie of ours is listed */
-	struct bare *bare;
-	bool knows_cookies, learns;
-};
-
 /* ---- made and freed ---- */
 
-static bool
-affinity_load_secret(struct affinity *a, conf_report_fn *report, void *arg)
+bool
+affinity_load_secret(const struct conf_pool *cf, struct signature **secret, conf_report_fn *report, void *arg)
 {
-	const struct conf_pool *cf = a->source.conf;
 	char *why = NULL;
 
+	*secret = NULL;
 	if (cf->key_secret_file == NULL)
 		return true;
-	a->source.signature = signature_load(cf->key_secret_file, &why);
-	if (a->source.signature == NULL)
+	*secret = signature_load(cf->key_secret_file, &why);
+	if (*secret == NULL)
 		conf_complain(report, arg, cf->key_secret_place, "[pool %s] key_secret_file: %s", cf->name, why);
 	free(why);
-	return a->source.signature != NULL;
+	return *secret != NULL;
 }
 
 static bool
@@ -95,7 +82,7 @@ affinity_new(const struct conf_pool *cf, struct pool *pool, const struct affinit
 	a->source = (struct facts_source){ .conf = cf, .pool = pool, .table = shared->table };
 	a->shared = shared;
 	a->bare = bare_new(cf);
-	good = affinity_load_secret(a, report, arg);
+	good = affinity_load_secret(cf, &a->source.signature, report, arg);
 	good = affinity_add_legacy(a, report, arg) && good;
 	good = affinity_add_cookies(a, report, arg) && good;
 	if (good)
@@ -129,7 +116,7 @@ affinity_release(struct affinity_choice *choice)
 
 /* ---- what a request says ---- */
 
-static void
+void
 affinity_gather(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
     struct facts *f)
 {
@@ -146,162 +133,6 @@ affinity_gather(const struct affinity *a, struct affinity_tools *tools, const st
 
 	/* With an answer there is nothing more to ask: what the store knows is in the table. */
 	facts_look(f, &a->source, &look, rq->answer == NULL ? tools->store : NULL);
-}
-
-/* ---- the decision ---- */
-
-static enum affinity_prospect
-prospect_of(const struct conf_policy *policy)
-{
-	switch (policy->kind) {
-	case CONF_POLICY_REASSIGN:
-		return AFFINITY_IS_REASSIGNED;
-	case CONF_POLICY_REJECT:
-		return AFFINITY_IS_REFUSED;
-	case CONF_POLICY_WAIT:
-		return AFFINITY_HAS_TO_WAIT;
-	}
-	return AFFINITY_IS_REASSIGNED;
-}
-
-enum affinity_prospect
-affinity_prospect(const struct conf_pool *cf, const struct gateway *g, bool session, const char **why)
-{
-	*why = "";
-	if (gateway_state(g) != GATEWAY_UP) {
-		*why = "down";
-		return prospect_of(&cf->on_down);
-	}
-	if (session && gateway_is_full(g)) {
-		*why = "full";
-		return prospect_of(&cf->on_full);
-	}
-	return AFFINITY_KEEPS;
-}
-
-/* Its own clients come also to a gateway that takes no newcomers; it is kept when there is a place for them. One that
- * has failed this request is as good as down. */
-static enum affinity_prospect
-affinity_keep(const struct affinity *a, const struct affinity_request *rq, struct gateway *g, const char **why)
-{
-	const struct conf_pool *cf = a->source.conf;
-	enum affinity_prospect prospect;
-
-	if (rq->tried != NULL && pool_was_tried(rq->tried, g)) {
-		*why = "failed";
-		return rq->newcomer ? AFFINITY_IS_REASSIGNED : prospect_of(&cf->on_down);
-	}
-	prospect = affinity_prospect(cf, g, rq->session, why);
-	if (prospect != AFFINITY_KEEPS || gateway_enter(g, rq->session))
-		return prospect;
-	*why = "full";			/* the last place went this moment */
-	return prospect_of(&cf->on_full);
-}
-
-static void
-choice_take(struct affinity_choice *choice, struct gateway *g, bool session)
-{
-	choice->gateway = g;
-	choice->session = session;
-}
-
-static void
-choice_hit(const struct affinity *a, const struct facts *f, struct affinity_choice *choice)
-{
-	choice->outcome = AFFINITY_HIT;
-	choice->decided_by = f->decided_by;
-	choice->selector = a->source.conf->selector[f->decided_by].text;
-	choice->because = f->is_legacy ? "legacy" : "";
-}
-
-/* What it is called that a client did not go where it belongs. */
-static void
-choice_newcomer(const struct affinity *a, const struct affinity_request *rq, const struct facts *f,
-    const char *why_not, struct affinity_choice *choice)
-{
-	if ((f->known != NULL || f->gone != 0) && !rq->newcomer) {
-		choice->outcome = AFFINITY_REASSIGNED;
-		choice->because = f->known != NULL ? why_not : "gone";
-		choice->from = f->known != NULL ? f->known->tag : f->gone;
-	} else if (f->invalid != NULL) {
-		choice->outcome = AFFINITY_INVALID;
-		choice->because = f->invalid;
-	} else {
-		choice->outcome = AFFINITY_NEW;
-		if (a->source.conf->selectors == 0)
-			choice->selector = "balance";
-	}
-}
-
-/* Nobody can take it at this moment. Is it worth waiting for? */
-static enum affinity_verdict
-affinity_lacks(const struct affinity *a, const struct affinity_request *rq, enum pool_lack lack,
-    struct affinity_choice *choice)
-{
-	const struct conf_policy *policy =
-	    lack == POOL_IS_FULL ? &a->source.conf->on_full : &a->source.conf->on_down;
-
-	choice->because = lack == POOL_IS_FULL ? "full" : "down";
-	if (policy->kind == CONF_POLICY_WAIT && !rq->waited) {
-		choice->wait_ms = policy->wait_ms;
-		return AFFINITY_WAIT;
-	}
-	choice->outcome = AFFINITY_REJECTED;
-	choice->selector = "";
-	return AFFINITY_REFUSE;
-}
-
-/* alike: so that other proxies, and the next request with this key, come to the same. */
-static enum affinity_verdict
-affinity_place(const struct affinity *a, const struct affinity_request *rq, const struct facts *f, bool alike,
-    const char *why_not, struct affinity_choice *choice)
-{
-	bool by_hash = alike || a->source.conf->balance == CONF_BALANCE_HASH;
-	struct pool_wish wish = { .tried = rq->tried, .session = rq->session, .by_hash = by_hash };
-	enum pool_lack lack;
-	struct gateway *g;
-
-	if (by_hash)
-		wish.hash = facts_hash(f, rq->client);
-	choice_newcomer(a, rq, f, why_not, choice);
-	g = pool_choose(a->source.pool, &wish, &lack);
-	if (g == NULL)
-		return affinity_lacks(a, rq, lack, choice);
-	choice_take(choice, g, rq->session);
-	return AFFINITY_GO;
-}
-
-static enum affinity_verdict
-affinity_decide(const struct affinity *a, const struct affinity_request *rq, const struct facts *f, bool alike,
-    struct affinity_choice *choice)
-{
-	enum affinity_prospect prospect = AFFINITY_IS_REASSIGNED;
-	const char *why_not = "";
-
-	if (f->known != NULL)
-		prospect = affinity_keep(a, rq, f->known, &why_not);
-	switch (prospect) {
-	case AFFINITY_KEEPS:
-		choice_take(choice, gateway_ref(f->known), rq->session);
-		choice_hit(a, f, choice);
-		return AFFINITY_GO;
-	case AFFINITY_IS_REFUSED:
-		choice->outcome = AFFINITY_REJECTED;
-		choice->because = why_not;
-		choice->home = f->known;
-		return AFFINITY_REFUSE;
-	case AFFINITY_HAS_TO_WAIT:
-		if (rq->waited)
-			break;
-		choice->because = why_not;
-		choice->home = f->known;
-		choice->wait_ms = strcmp(why_not, "full") == 0 ? a->source.conf->on_full.wait_ms
-							      : a->source.conf->on_down.wait_ms;
-		return AFFINITY_WAIT;
-	case AFFINITY_IS_REASSIGNED:
-		break;
-	}
-	return affinity_place(a, rq, f, alike, why_not, choice);
 }
 
 /* ---- put down: the cookie ---- */
@@ -330,86 +161,6 @@ choice_issue(const struct affinity *a, const struct affinity_request *rq, const 
 		choice->born_s = f->cookie.born_s;
 	choice->issue = !holds_it || cookie_is_due(&a->source.conf->cookie, &f->cookie, rq->now_s);
 	choice->end_legacy = f->shows_legacy;
-}
-
-/* ---- put down: the keys ---- */
-
-/* Under assign = hash a key needs an entry only where it does not go by the hash. */
-static bool
-key_needs_entry(const struct affinity *a, const struct facts_key *k, const struct gateway *g)
-{
-	return a->source.conf->assign != CONF_ASSIGN_HASH ||
-	       pool_owner(a->source.pool, rendezvous_hash(k->text)) != g;
-}
-
-static bool
-is_shared(const struct affinity *a, const struct affinity_tools *tools)
-{
-	return tools->store != NULL && a->source.conf->assign == CONF_ASSIGN_TABLE;
-}
-
-static void
-key_bind(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
-    const struct facts_key *k, struct gateway *g)
-{
-	bool shared = is_shared(a, tools);
-
-	table_bind(a->source.table, &k->key, g->tag, (uint32_t)rq->now_s, shared, NULL);
-	if (shared)
-		store_tell(tools->store, a->source.pool, &k->text, 1, g);
-}
-
-/* A key that nobody knew. False: another request with it was faster, and went to another gateway. */
-static bool
-key_claim(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
-    const struct facts_key *k, struct gateway *g)
-{
-	struct table_binding b;
-
-	if (is_shared(a, tools)) {
-		if (rq->answer == NULL || rq->answer->outcome != STORE_BOUND)
-			key_bind(a, tools, rq, k, g);
-		return true;		/* else the store has bound it, and the table with it */
-	}
-	return table_claim(a->source.table, &k->key, g->tag, (uint32_t)rq->now_s, &b) == TABLE_NEW ||
-	    b.tag == g->tag;
-}
-
-/* False: what was decided was overtaken. */
-static bool
-choice_claim(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
-    const struct facts *f, bool limited, struct affinity_choice *choice)
-{
-	struct gateway *g = choice->gateway;
-
-	for (unsigned i = 0; i < f->keys; i++) {
-		const struct facts_key *k = &f->key[i];
-
-		if (k->is_bound && k->binding.tag == g->tag) {
-			if (is_shared(a, tools))
-				store_renew(tools->store, a->source.pool, k->text, &k->binding, (uint32_t)rq->now_s);
-		} else if (k->is_bound || a->source.conf->assign == CONF_ASSIGN_HASH) {
-			choice->rebind |= key_needs_entry(a, k, g) || k->is_bound;
-		} else if (!limited && !key_claim(a, tools, rq, k, g) && f->known == NULL) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Made-up keys must not push out others': who brings too many new ones goes by rendezvous, and nothing is stored. */
-static bool
-affinity_is_limited(const struct affinity *a, const struct affinity_request *rq, const struct facts *f)
-{
-	struct iplimit *limit = a->shared->new_keys;
-	bool entered;
-
-	if (limit == NULL || f->known != NULL || f->keys == 0 || a->source.conf->assign == CONF_ASSIGN_HASH)
-		return false;
-	entered = iplimit_enter(limit, rq->client, clock_coarse_ms());
-	if (entered)
-		iplimit_leave(limit, rq->client);	/* it is the rate that counts, not how many there are */
-	return !entered;
 }
 
 /* ---- the shared store ---- */
@@ -459,7 +210,7 @@ affinity_take_proposal(const struct affinity *a, struct affinity_tools *tools, c
     const struct facts *f, struct affinity_choice *choice)
 {
 	choice_issue(a, rq, f, choice);
-	(void)choice_claim(a, tools, rq, f, false, choice);
+	must(keys_claim(a, tools, rq, f, false, choice));	/* nobody can be faster than the store */
 	return AFFINITY_GO;
 }
 
@@ -486,8 +237,8 @@ static enum affinity_verdict
 affinity_choose_anew(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
     struct facts *f, struct affinity_choice *choice)
 {
-	bool limited = affinity_is_limited(a, rq, f);
-	bool alike = limited || (is_shared(a, tools) && f->keys != 0);
+	bool limited = keys_are_limited(a, rq, f);
+	bool alike = limited || (affinity_is_shared(a, tools) && f->keys != 0);
 	enum affinity_verdict verdict;
 
 	choice_init(a, rq, f, choice);
@@ -496,18 +247,12 @@ affinity_choose_anew(const struct affinity *a, struct affinity_tools *tools, con
 	verdict = affinity_decide(a, rq, f, alike, choice);
 	if (verdict != AFFINITY_GO)
 		return verdict;
-	if (!choice_claim(a, tools, rq, f, limited, choice)) {
+	if (!keys_claim(a, tools, rq, f, limited, choice)) {
 		affinity_release(choice);
 		return affinity_choose(a, tools, rq, choice);	/* the key is known now */
 	}
 	choice_issue(a, rq, f, choice);
 	return AFFINITY_GO;
-}
-
-static bool
-is_first_look(const struct affinity_request *rq)
-{
-	return (rq->tried == NULL || rq->tried->n == 0) && rq->answer == NULL && !rq->waited;
 }
 
 enum affinity_verdict
@@ -517,7 +262,7 @@ affinity_choose(const struct affinity *a, struct affinity_tools *tools, const st
 	struct facts f;
 
 	affinity_gather(a, tools, rq, &f);
-	if (a->source.conf->selectors != 0 && is_first_look(rq))
+	if (a->source.conf->selectors != 0 && !rq->again && rq->answer == NULL)
 		bare_note(a->bare, f.is_bare);
 	if (rq->answer != NULL) {
 		if (rq->answer->outcome == STORE_BOUND && choice->gateway != NULL)
@@ -535,80 +280,6 @@ affinity_is_worth_a_try(const struct affinity *a, const struct affinity_choice *
 	if (choice->home == NULL)
 		return pool_has_room(a->source.pool);
 	return gateway_state(choice->home) == GATEWAY_UP && !gateway_is_full(choice->home);
-}
-
-/* ---- when the gateway has answered ---- */
-
-static void
-affinity_record_move(const struct affinity *a, const struct affinity_request *rq, const struct table_key *key,
-    uint64_t from, const struct affinity_choice *choice)
-{
-	struct history_move m = {
-		.from = from,
-		.to = choice->gateway->tag,
-		.at_s = rq->now_s,
-		.why = choice->because[0] != '\0' ? choice->because : "selector",
-	};
-
-	if (key != NULL)
-		m.key = *key;
-	history_add(a->shared->history, &m);
-}
-
-static void
-affinity_rebind(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
-    const struct affinity_choice *choice)
-{
-	struct facts f;
-
-	affinity_gather(a, tools, rq, &f);
-	for (unsigned i = 0; i < f.keys; i++) {
-		const struct facts_key *k = &f.key[i];
-
-		if (k->is_bound && k->binding.tag == choice->gateway->tag)
-			continue;
-		if (choice->outcome == AFFINITY_REASSIGNED)
-			affinity_record_move(a, rq, &k->key, choice->from, choice);
-		else if (choice->outcome == AFFINITY_HIT && k->is_bound)
-			affinity_record_move(a, rq, &k->key, k->binding.tag, choice);
-		if (key_needs_entry(a, k, choice->gateway))
-			key_bind(a, tools, rq, k, choice->gateway);
-		else
-			table_forget(a->source.table, &k->key);		/* it goes there by the hash */
-	}
-}
-
-static void
-affinity_learn(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
-    struct gateway *g, struct slice text)
-{
-	struct facts_key k = { .text = text };
-	uint32_t now_s = (uint32_t)rq->now_s;
-
-	k.key = table_key(a->source.table, slice_of(a->source.pool->name), text);
-	k.is_bound = table_get(a->source.table, &k.key, now_s, &k.binding);
-	if (k.is_bound && k.binding.tag == g->tag) {
-		if (is_shared(a, tools))
-			store_renew(tools->store, a->source.pool, text, &k.binding, now_s);
-	} else if (k.is_bound || key_needs_entry(a, &k, g)) {
-		key_bind(a, tools, rq, &k, g);
-	}
-}
-
-void
-affinity_settle(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
-    const struct affinity_choice *choice, const struct head *answer)
-{
-	const struct conf_pool *cf = a->source.conf;
-	struct slice text;
-
-	if (choice->rebind)
-		affinity_rebind(a, tools, rq, choice);
-	else if (choice->outcome == AFFINITY_REASSIGNED)
-		affinity_record_move(a, rq, NULL, choice->from, choice);
-	for (size_t i = 0; a->learns && i < cf->selectors; i++)
-		if (selector_learn(&cf->selector[i], answer, &text))
-			affinity_learn(a, tools, rq, choice->gateway, text);
 }
 
 /* ---- cookies ---- */

@@ -20,10 +20,10 @@
 #ifndef AFFINITY_AFFINITY_H
 #define AFFINITY_AFFINITY_H
 
-#include "affinity/history.h"
 #include "affinity/issue.h"
 #include "affinity/selector.h"
-#include "affinity/store.h"
+#include "store/history.h"
+#include "store/store.h"
 
 enum affinity_outcome {
 	AFFINITY_HIT,		/* to where it belongs */
@@ -56,6 +56,7 @@ struct affinity_request {
 	const struct pool_tried *tried;	/* gateways that this request already failed at; nobody's wish counts there */
 	bool session;			/* it is to become one: it needs a place among max_sessions */
 	bool waited;			/* it has waited as long as on_down or on_full allow */
+	bool again;			/* it has been chosen for before: it is not counted as another one */
 	bool newcomer;			/* it was placed before as one: who failed it then was nobody's home */
 	uint64_t now_s;			/* the calendar's */
 	const struct store_answer *answer;	/* to the question that AFFINITY_ASKED announced; NULL: none yet */
@@ -107,6 +108,9 @@ enum affinity_cookie {
 struct affinity *affinity_new(const struct conf_pool *cf, struct pool *pool, const struct affinity_shared *shared,
     conf_report_fn *report, void *arg) MUST_CHECK;
 void affinity_free(struct affinity *a);		/* NULL is fine */
+/* key_secret_file alone, to be freed; NULL where there is none. False: reported. */
+bool affinity_load_secret(const struct conf_pool *cf, struct signature **secret, conf_report_fn *report, void *arg)
+    MUST_CHECK;
 
 /* *choice is cleared first, but after AFFINITY_ASKED, whose choice it needs again. */
 enum affinity_verdict affinity_choose(const struct affinity *a, struct affinity_tools *tools,

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "affinity/legacy.h"
-#include "affinity/table.h"
 #include "pool/rendezvous.h"
+#include "store/table.h"
 
 /* ---- what it is ---- */
 
@@ -203,7 +203,7 @@ explain_take_network(const struct explain_source *src, struct explain *e)
 	return true;
 }
 
-/* Operators may well ask for a key without its signature, so it is looked up though it would not count. */
+/* An operator asks for a key, and has no signatures at hand: only a wrong one speaks against it. */
 static void
 explain_as_key(const struct explain_source *src, struct slice value, uint64_t now_s, struct explain *e)
 {
@@ -214,10 +214,10 @@ explain_as_key(const struct explain_source *src, struct slice value, uint64_t no
 	e->text = value;
 	if (src->signature != NULL)
 		why = signature_check(src->signature, value, &e->text);
-	if (why != NULL) {
-		e->why = why;
+	if (why != NULL)
 		e->text = value;
-	}
+	if (why != NULL && strcmp(why, "unsigned") != 0)
+		e->why = why;
 	is_bound = explain_look_up(src, now_s, e);
 	if (!is_bound && explain_take_network(src, e)) {
 		e->why = "";		/* nobody signs his address */

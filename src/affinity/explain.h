@@ -51,8 +51,8 @@ struct explain {
 	struct slice name;		/* of the cookie, where the text told it: borrowed from there; else empty */
 	struct slice text;		/* with EXPLAIN_KEY: it, without its signature; borrowed from the text */
 	char network[ADDR_TEXT];	/* the key in its place: of an address, where `source` looks; else "" */
-	/* Why it does not count: "malformed" "forged" "idle" "expired" "future" "unsigned" "signature" "unknown" (a
-	 * legacy cookie that names none of our gateways); "" when it does. */
+	/* Why it does not count: "malformed" "forged" "idle" "expired" "future" "signature" "unknown" (a legacy
+	 * cookie that names none of our gateways); "" when it does. A key without signature is taken for signed. */
 	const char *why;
 	enum explain_home home;		/* shown where it can be read, though it may not count */
 	const struct gateway *gateway;	/* borrowed from the pool; with EXPLAIN_BOUND and EXPLAIN_HASHED */

@@ -8,7 +8,7 @@
 #define AFFINITY_FACTS_H
 
 #include "affinity/selector.h"
-#include "affinity/store.h"
+#include "store/store.h"
 
 /* Where to look; immutable, a pool's. */
 struct facts_source {

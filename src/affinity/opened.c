@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Each text has one place: to look for it is to compare once. */
+/* Each text has one of two places: few of those who come often have none for want of luck. */
 #include "affinity/opened.h"
 
 #include <stdlib.h>
@@ -7,15 +7,14 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define PLACES 4096		/* a power of two */
+#define PAIR_BITS 11
+#define PAIRS BIT(PAIR_BITS)
 #define POOL_BYTES 64		/* what a name in the configuration may have */
 
-/* So many others may want a place in vain after each use. */
-#define OPENED_CREDIT 4
-
-/* The end of a seal is of GCM's tag, which nobody chooses: one word of it (48 bits) says as much as the whole, and is
- * hashed in a third of the time. */
-#define HASHED 8
+/* So many others may want a place in vain after each use, and after its text was kept: so that the next one takes the
+ * other place of the two. */
+#define CREDIT_USED 4
+#define CREDIT_KEPT 1
 
 struct place {
 	struct seal_binding binding;
@@ -26,13 +25,20 @@ struct place {
 };
 
 struct opened {
-	struct place place[PLACES];
+	uint64_t factor;		/* odd, and nobody else's to know */
+	struct place place[PAIRS][2];
 };
 
 struct opened *
 opened_new(void)
 {
-	return mem_zalloc(sizeof(struct opened));
+	struct opened *o = mem_zalloc(sizeof *o);
+	unsigned char random[HASH_KEY];
+
+	hash_draw_key(random);
+	memcpy(&o->factor, random, sizeof o->factor);
+	o->factor |= 1;
+	return o;
 }
 
 void
@@ -44,12 +50,6 @@ opened_free(struct opened *o)
 	free(o);
 }
 
-static struct place *
-opened_place(struct opened *o, const char text[OPENED_TEXT])
-{
-	return &o->place[hash_bytes(text + OPENED_TEXT - HASHED, HASHED) % PLACES];
-}
-
 static uint64_t
 word_at(const char *p)
 {
@@ -57,6 +57,16 @@ word_at(const char *p)
 
 	memcpy(&word, p, sizeof word);
 	return word;
+}
+
+/* The end of a seal is of GCM's tag, which nobody chooses: one word of it (48 bits) says as much as the whole.
+ * Multiplied and shifted, two of them have one pair with a chance of at most 2 in PAIRS for who does not know the
+ * factor (Dietzfelbinger, Hagerup, Katajainen, Penttonen, "A Reliable Randomized Algorithm for the Closest-Pair
+ * Problem", 1997). */
+static struct place *
+opened_pair(struct opened *o, const char text[OPENED_TEXT])
+{
+	return o->place[word_at(text + OPENED_TEXT - sizeof(uint64_t)) * o->factor >> (64 - PAIR_BITS)];
 }
 
 /* As CRYPTO_memcmp does, but by words; the last one overlaps the one before. */
@@ -74,28 +84,43 @@ is_same_text(const char a[OPENED_TEXT], const char b[OPENED_TEXT])
 bool
 opened_find(struct opened *o, struct slice pool, const char text[OPENED_TEXT], struct seal_binding *b)
 {
-	struct place *e = opened_place(o, text);
+	struct place *pair = opened_pair(o, text);
 
-	if (!is_same_text(e->text, text) || !slice_eq(slice_make(e->pool, e->pool_bytes), pool))
-		return false;
-	e->credit = OPENED_CREDIT;
-	*b = e->binding;
-	return true;
+	for (struct place *e = pair; e < pair + 2; e++) {
+		if (!is_same_text(e->text, text) || !slice_eq(slice_make(e->pool, e->pool_bytes), pool))
+			continue;
+		e->credit = CREDIT_USED;
+		*b = e->binding;
+		return true;
+	}
+	return false;
+}
+
+/* A place that nobody holds any more; NULL: both are held, each a little less than before. */
+static struct place *
+pair_give(struct place *pair)
+{
+	for (struct place *e = pair; e < pair + 2; e++)
+		if (e->credit == 0)
+			return e;
+	pair[0].credit--;
+	pair[1].credit--;
+	return NULL;
 }
 
 void
 opened_keep(struct opened *o, struct slice pool, const char text[OPENED_TEXT], const struct seal_binding *b)
 {
-	struct place *e = opened_place(o, text);
+	struct place *e;
 
 	if (pool.n == 0 || pool.n > POOL_BYTES)
 		return;
-	if (e->credit != 0) {
-		e->credit--;
+	e = pair_give(opened_pair(o, text));
+	if (e == NULL)
 		return;
-	}
 	memcpy(e->text, text, OPENED_TEXT);
 	memcpy(e->pool, pool.p, pool.n);
 	e->pool_bytes = (unsigned char)pool.n;
 	e->binding = *b;
+	e->credit = CREDIT_KEPT;
 }

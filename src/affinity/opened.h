@@ -4,8 +4,8 @@
  *
  * Opening one costs what a third of a whole request does, and a client shows the same one with each. Only what has
  * opened is kept, so that a flood of forged ones evicts nobody. A flood of good ones, each shown once, has to come to
- * the same place some times over between two requests of a client that is active (OPENED_CREDIT), and then costs it
- * one opening. One thread's, bounded; pages that nobody has come to are never touched.
+ * the same two places some times over between two requests of a client that is active (CREDIT_USED), and then costs
+ * it one opening. One thread's, bounded; pages that nobody has come to are never touched.
  */
 #ifndef AFFINITY_OPENED_H
 #define AFFINITY_OPENED_H

@@ -18,6 +18,7 @@
 
 #include "affinity/opened.h"
 #include "base/base64url.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
 
@@ -170,19 +171,6 @@ ring_read(int fd, const char *path, char **why)
 	return r;
 }
 
-/* So few bytes are written as a whole or, on a full disk, not. */
-static bool
-write_whole(int fd, const char *bytes, size_t n)
-{
-	ssize_t wrote = write(fd, bytes, n);
-
-	if (wrote == (ssize_t)n)
-		return true;
-	if (wrote != -1)
-		errno = ENOSPC;
-	return false;
-}
-
 static bool
 write_key(int fd)
 {
@@ -197,20 +185,9 @@ write_key(int fd)
 	text[2 * KEY_BYTES] = '\n';
 	if (!good)
 		errno = EIO;	/* no random numbers */
-	good = good && write_whole(fd, text, sizeof text) && fsync(fd) == 0;
+	good = good && file_write(fd, text, sizeof text) && fsync(fd) == 0;
 	OPENSSL_cleanse(key, sizeof key);
 	OPENSSL_cleanse(text, sizeof text);
-	return good;
-}
-
-static bool
-sync_directory(const char *directory)
-{
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool good = fd != -1 && fsync(fd) == 0;
-
-	if (fd != -1)
-		close(fd);
 	return good;
 }
 
@@ -222,7 +199,7 @@ key_file_make(const char *directory, const char *path)
 	char *aside = mem_printf("%s.XXXXXX", path);
 	int fd = mkostemp(aside, O_CLOEXEC);	/* mode 0600 */
 	bool good = fd != -1 && write_key(fd) && (link(aside, path) == 0 || errno == EEXIST) &&
-	    sync_directory(directory);
+	    file_sync_directory(directory);
 	int saved = errno;
 
 	if (fd != -1) {
@@ -364,19 +341,25 @@ sealer_open_raw(struct sealer *s, struct slice pool, const unsigned char raw[RAW
 	return false;
 }
 
-enum seal_result
-seal_open(struct sealer *s, struct slice pool, struct slice text, struct seal_binding *b)
+static enum seal_result
+sealer_open_anew(struct sealer *s, struct slice pool, struct slice text, struct seal_binding *b)
 {
 	unsigned char raw[RAW_BYTES];
 
-	if (text.n != TEXT_BYTES)
-		return SEAL_MALFORMED;
-	if (opened_find(s->opened, pool, text.p, b))
-		return SEAL_OPEN;
 	if (!raw_from_text(text, raw))
 		return SEAL_MALFORMED;
 	if (!sealer_open_raw(s, pool, raw, b))
 		return SEAL_FORGED;
 	opened_keep(s->opened, pool, text.p, b);
 	return SEAL_OPEN;
+}
+
+enum seal_result
+seal_open(struct sealer *s, struct slice pool, struct slice text, struct seal_binding *b)
+{
+	if (text.n != TEXT_BYTES)
+		return SEAL_MALFORMED;
+	if (opened_find(s->opened, pool, text.p, b))
+		return SEAL_OPEN;
+	return sealer_open_anew(s, pool, text, b);
 }

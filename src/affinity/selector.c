@@ -274,7 +274,7 @@ static const struct kind kinds[] = {
 	[CONF_SELECTOR_LEARN_COOKIE] = { next_cookie, judge_key, URI_PLAIN, false, learn_cookie },
 };
 
-static struct look
+static inline struct look
 look_of(const struct conf_selector *s, const struct selector_request *rq, const char *name)
 {
 	struct look l = { .kind = &kinds[s->kind], .s = s, .rq = rq, .name = slice_of(name) };

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SipHash-2-4 (Aumasson, Bernstein: "SipHash: a fast short-input PRF"); names and constants are the paper's. */
+/* SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF"); names and constants are the paper's. */
 #include "base/hash.h"
 
-#include <endian.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 struct sip {
@@ -29,15 +27,6 @@ static void
 hash_draw_process_key(void)
 {
 	hash_draw_key(hash_process_key);
-}
-
-static inline uint64_t
-load64(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof v);
-	return le64toh(v);
 }
 
 static inline uint64_t
@@ -66,110 +55,66 @@ sip_compress(struct sip *s, uint64_t m)
 {
 	s->v3 ^= m;
 	sip_round(s);
-	sip_round(s);
 	s->v0 ^= m;
 }
 
 static inline struct sip
 sip_start(const unsigned char key[HASH_KEY])
 {
-	uint64_t k0 = load64(key), k1 = load64(key + 8);
+	const char *p = (const char *)key;
+	uint64_t k0 = slice_word(slice_make(p, 8)), k1 = slice_word(slice_make(p + 8, 8));
 
 	return (struct sip){
 		k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573,
 	};
 }
 
+/* All whole words; what is left is less than one. */
+static inline struct slice
+sip_add(struct sip *s, struct slice text)
+{
+	for (; text.n >= 8; text = slice_make(text.p + 8, text.n - 8))
+		sip_compress(s, slice_word(text));
+	return text;
+}
+
 static inline uint64_t
 sip_finish(struct sip *s)
 {
-	for (unsigned i = 0; i < 4; i++)
-		sip_round(s);
+	sip_round(s);
+	sip_round(s);
+	sip_round(s);
 	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
-}
-
-/* Fewer than eight bytes. */
-static inline uint64_t
-load_rest(const unsigned char *p, size_t n)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
 }
 
 uint64_t
 hash_keyed(const unsigned char key[HASH_KEY], const void *bytes, size_t n)
 {
-	uint64_t length = (uint64_t)n << 56;
 	struct sip s = sip_start(key);
-	const unsigned char *p = bytes;
+	struct slice rest = sip_add(&s, slice_make(bytes, n));
 
-	for (; n >= 8; n -= 8, p += 8)
-		sip_compress(&s, load64(p));
-	sip_compress(&s, length | load_rest(p, n));
+	sip_compress(&s, (uint64_t)n << 56 | slice_word(rest));
 	s.v2 ^= 0xff;
 	return sip_finish(&s);
 }
 
-/* 0xee, here and at the end, keeps the 128-bit variant from sharing its first half with the other. */
-void
-hash_begin(struct hash_pieces *h, const unsigned char key[HASH_KEY])
-{
-	struct sip s = sip_start(key);
-
-	*h = (struct hash_pieces){ .v = { s.v0, s.v1 ^ 0xee, s.v2, s.v3 } };
-}
-
-void
-hash_add(struct hash_pieces *h, const void *bytes, size_t n)
-{
-	struct sip s = { h->v[0], h->v[1], h->v[2], h->v[3] };
-	unsigned at = 8 * (unsigned)(h->n % 8);		/* where in a word the next byte belongs */
-	const unsigned char *p = bytes;
-	uint64_t word;
-
-	h->n += n;
-	for (; n >= 8; n -= 8, p += 8) {
-		word = load64(p);
-		sip_compress(&s, h->tail | word << at);
-		h->tail = at != 0 ? word >> (64 - at) : 0;
-	}
-	word = load_rest(p, n);
-	h->tail |= word << at;
-	if (at + 8 * n >= 64) {		/* so at is not 0: n is less than 8 */
-		sip_compress(&s, h->tail);
-		h->tail = word >> (64 - at);
-	}
-	h->v[0] = s.v0;
-	h->v[1] = s.v1;
-	h->v[2] = s.v2;
-	h->v[3] = s.v3;
-}
-
+/* 0xee, here and at the end, keeps the 128-bit variant from sharing its first half with the other. The length that
+ * goes into the last word counts the space's NULs, too. */
 struct hash_wide
-hash_end(const struct hash_pieces *h)
+hash_wide(const unsigned char key[HASH_KEY], struct slice space, struct slice text)
 {
-	struct sip s = { h->v[0], h->v[1], h->v[2], h->v[3] };
+	uint64_t n = space.n / 8 * 8 + 8 + text.n;
+	struct sip s = sip_start(key);
 	struct hash_wide w;
 
-	sip_compress(&s, h->n << 56 | h->tail);
+	s.v1 ^= 0xee;
+	sip_compress(&s, slice_word(sip_add(&s, space)));
+	sip_compress(&s, n << 56 | slice_word(sip_add(&s, text)));
 	s.v2 ^= 0xee;
 	w.high = sip_finish(&s);
 	s.v1 ^= 0xdd;
 	w.low = sip_finish(&s);
 	return w;
-}
-
-struct hash_wide
-hash_wide(const unsigned char key[HASH_KEY], const void *bytes, size_t n)
-{
-	struct hash_pieces h;
-
-	hash_begin(&h, key);
-	hash_add(&h, bytes, n);
-	return hash_end(&h);
 }
 
 uint64_t

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -35,30 +35,18 @@ secret_refused(int fd, const char *path, enum secret_care care)
 	return NULL;
 }
 
-static bool
-secret_fill(struct secret *s, int fd)
-{
-	while (s->n < sizeof s->text) {
-		ssize_t got = read(fd, s->text + s->n, sizeof s->text - s->n);
-
-		if (got == 0)
-			break;
-		if (got > 0)
-			s->n += (size_t)got;
-		else if (errno != EINTR)
-			return false;
-	}
-	return true;
-}
-
 bool
 secret_read(struct secret *s, int fd, const char *path, enum secret_care care, char **why)
 {
+	ssize_t got;
+
 	s->n = 0;
 	*why = secret_refused(fd, path, care);
 	if (*why != NULL)
 		return false;
-	if (!secret_fill(s, fd))
+	got = file_read(fd, s->text, sizeof s->text);
+	s->n = got > 0 ? (size_t)got : 0;
+	if (got == -1)
 		*why = mem_printf("%s: %s", path, strerror(errno));
 	else if (s->n > SECRET_BYTES)
 		*why = mem_printf("%s: is longer than %d bytes", path, SECRET_BYTES);

@@ -8,6 +8,7 @@
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +61,29 @@ static inline bool
 slice_has_prefix(struct slice s, struct slice prefix)
 {
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+/* Its first eight bytes as a number, the first the lowest, on every machine; what is not there is 0. Of fewer than
+ * eight some are read twice, which is quicker than one by one. */
+static inline uint64_t
+slice_word(struct slice s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	uint64_t word;
+	uint32_t first, last;
+
+	if (s.n >= sizeof word) {
+		memcpy(&word, p, sizeof word);
+		return le64toh(word);
+	}
+	if (s.n >= sizeof first) {
+		memcpy(&first, p, sizeof first);
+		memcpy(&last, p + s.n - sizeof last, sizeof last);
+		return le32toh(first) | (uint64_t)le32toh(last) << 8 * (s.n - sizeof last);
+	}
+	if (s.n == 0)
+		return 0;
+	return p[0] | (uint64_t)p[s.n / 2] << 8 * (s.n / 2) | (uint64_t)p[s.n - 1] << 8 * (s.n - 1);
 }
 
 /* Equal but for the case of ASCII letters. */

@@ -205,7 +205,7 @@ static const struct schema_row rows[] = {
 	  .help = "for a connection to a gateway" },
 	{ SCHEMA_POOL, "response_timeout", &type_time, "30s", AT(pool, response_timeout_ms), BETWEEN(1, DAY),
 	  .help = "for the head of a gateway's answer" },
-	{ SCHEMA_POOL, "retries", &type_count, "2", AT(pool, retries), BETWEEN(0, 100),
+	{ SCHEMA_POOL, "retries", &type_count, "2", AT(pool, retries), BETWEEN(0, 16),
 	  .help = "further gateways tried when one refuses the connection" },
 	{ SCHEMA_POOL, "idle_connections", &type_count, "32", AT(pool, idle_connections), BETWEEN(0, 100000),
 	  .help = "connections kept per worker and gateway for plain requests" },

@@ -140,8 +140,9 @@ time_fails(struct type_reading *r, const char *what)
 {
 	char least[VALUE_TIME_TEXT], most[VALUE_TIME_TEXT];
 
-	return type_fails(r, what, "%s%s to %s, written as 500ms 30s 5m 24h", r->row->zero_too ? "0, or " : "",
-	    value_time_text(r->row->min, least), value_time_text(r->row->max, most));
+	return type_fails(r, what, "%s%s to %s, written as %s30s 5m 24h", r->row->zero_too ? "0, or " : "",
+	    value_time_text(r->row->min, least), value_time_text(r->row->max, most),
+	    r->row->whole_seconds ? "" : "500ms ");
 }
 
 static bool

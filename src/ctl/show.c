@@ -218,7 +218,6 @@ in_words(const char *word)
 		{ "idle", "it was unused for longer than cookie_idle" },
 		{ "expired", "it was given longer ago than cookie_life" },
 		{ "future", "it is from the future: a clock is wrong" },
-		{ "unsigned", "it has no signature, and key_secret_file is set" },
 		{ "signature", "its signature is wrong" },
 		{ "unknown", "it names none of the pool's gateways" },
 		{ "new", "gets a gateway by balance, as a newcomer" },

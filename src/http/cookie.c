@@ -11,7 +11,24 @@ cookie_iter_init(struct cookie_iter *it, const struct head *head)
 	*it = (struct cookie_iter){ .head = head, .field = 0, .rest = SLICE_NONE };
 }
 
-static struct slice
+/* As slice_cut() does, but in line: a Cookie line is read when its client is looked for, and when it is forwarded. */
+static inline struct slice
+cut_piece(struct slice *rest)
+{
+	const char *at = rest->n != 0 ? memchr(rest->p, ';', rest->n) : NULL;
+	struct slice piece = *rest;
+
+	*rest = SLICE_NONE;
+	if (at != NULL) {
+		size_t n = (size_t)(at - piece.p);
+
+		*rest = slice_make(at + 1, piece.n - n - 1);
+		piece.n = n;
+	}
+	return piece;
+}
+
+static inline struct slice
 unquoted(struct slice s)
 {
 	if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
@@ -20,16 +37,18 @@ unquoted(struct slice s)
 }
 
 /* Text without "=" is a value without a name: so browsers write a cookie that was set so. */
-static struct cookie_pair
+static inline struct cookie_pair
 pair_of(struct slice whole)
 {
-	size_t at = slice_find(whole, '=');
+	const char *at = whole.n != 0 ? memchr(whole.p, '=', whole.n) : NULL;
+	size_t n;
 
-	if (at == whole.n)
+	if (at == NULL)
 		return (struct cookie_pair){ .name = SLICE_NONE, .value = unquoted(whole), .whole = whole };
+	n = (size_t)(at - whole.p);
 	return (struct cookie_pair){
-		.name = slice_trim(slice_head(whole, at)),
-		.value = unquoted(slice_trim(slice_skip(whole, at + 1))),
+		.name = slice_trim(slice_make(whole.p, n)),
+		.value = unquoted(slice_trim(slice_make(at + 1, whole.n - n - 1))),
 		.whole = whole,
 	};
 }
@@ -54,7 +73,7 @@ cookie_next(struct cookie_iter *it, struct cookie_pair *pair)
 {
 	do {
 		while (it->rest.p != NULL) {
-			struct slice whole = slice_trim(slice_cut(&it->rest, ';'));
+			struct slice whole = slice_trim(cut_piece(&it->rest));
 
 			if (whole.n != 0) {
 				*pair = pair_of(whole);
@@ -83,7 +102,7 @@ cookie_edit(struct slice value, cookie_edit_fn *edit, void *arg, char *to)
 	struct buf kept = buf_of(to, value.n);
 
 	while (value.p != NULL) {
-		struct slice piece = slice_cut(&value, ';'), whole = slice_trim(piece), was;
+		struct slice piece = cut_piece(&value), whole = slice_trim(piece), was;
 		struct cookie_pair pair;
 		enum cookie_fate fate;
 
@@ -98,7 +117,10 @@ cookie_edit(struct slice value, cookie_edit_fn *edit, void *arg, char *to)
 			buf_byte(&kept, ';');
 			buf_add(&kept, slice_head(piece, (size_t)(whole.p - piece.p)));
 		}
-		add_with_value(&kept, whole, was, fate == COOKIE_REPLACE ? pair.value : was);
+		if (fate == COOKIE_REPLACE)
+			add_with_value(&kept, whole, was, pair.value);
+		else
+			buf_add(&kept, whole);
 	}
 	return kept.n;
 }

@@ -22,7 +22,8 @@ struct rendezvous_bid {
 	unsigned weight;
 };
 
-/* The same in every version and on every machine, or all clients move: the tests know some. */
+/* The same in every version and on every machine, or all clients move: the tests know some. Of the key's words, each
+ * mixed in as the gateway's tag is at last. */
 uint64_t rendezvous_hash(struct slice key) MUST_CHECK;
 
 /* The key's hash with the gateway's tag, mixed (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators",

@@ -2,7 +2,7 @@
 /*
  * hold.h - a session's hold on its client's key, in pools that allow but one session with it (duplicate = close-old).
  *
- * Across workers holders (affinity/holders.h) knows who holds a key; here a worker finds its session by the number
+ * Across workers holders (store/holders.h) knows who holds a key; here a worker finds its session by the number
  * that is told there. The worker's own.
  */
 #ifndef PROXY_HOLD_H

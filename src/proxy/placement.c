@@ -20,6 +20,7 @@ placement_request(struct exchange *x, const struct store_answer *answer)
 		.session = x->upgrade,
 		.waited = x->wait.over,
 		.newcomer = x->newcomer,
+		.again = x->chosen || x->wait.by_ms != 0,
 		.now_s = clock_wall_us() / 1000000,
 		.answer = answer,
 		.ask = &x->ask,
@@ -124,7 +125,7 @@ static bool
 placement_can_wait(const struct exchange *x)
 {
 	return x->choice.outcome == AFFINITY_HIT && x->service->conf->on_down.kind == CONF_POLICY_WAIT &&
-	    !x->wait.over;
+	    !x->wait.over && x->tried.n != COUNT(x->tried.gateway);
 }
 
 static void

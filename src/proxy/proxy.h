@@ -9,7 +9,6 @@
 #define PROXY_PROXY_H
 
 #include "affinity/affinity.h"
-#include "affinity/holders.h"
 #include "base/counter.h"
 #include "net/listener.h"
 #include "net/loop.h"
@@ -17,6 +16,7 @@
 #include "proxy/queue.h"
 #include "proxy/record.h"
 #include "proxy/route.h"
+#include "store/holders.h"
 
 #define PROXY_REQUEST_ID 32
 #define PROXY_DATE 29		/* "Sun, 06 Nov 1994 08:49:37 GMT" */

@@ -10,6 +10,8 @@ queue_look_at(struct exchange *x, uint64_t now_ms)
 {
 	if (x->proxy->stopping) {
 		exchange_fail(x, END_STOPPING);
+	} else if (x->state == EXCHANGE_ASKING) {
+		return;		/* a place was found and the store is asked: it keeps its turn until that answers */
 	} else if (now_ms >= x->wait.by_ms) {
 		x->wait.over = true;
 		placement_find(x);

@@ -221,6 +221,7 @@ control_watch_signals(struct control *c)
 		must(evsignal_add(&c->signal[i], NULL) == 0);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);	/* a log or a snapshot that may grow no further costs no session */
 }
 
 /* All selectors together. */

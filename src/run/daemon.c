@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "affinity/snapshot.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/iplimit.h"
 #include "run/admin.h"
 #include "run/state.h"
+#include "store/snapshot.h"
 
 /* Beside clients and gateways: logs, loops, listeners, checks. */
 #define DESCRIPTORS_OF_OUR_OWN 64
@@ -133,8 +133,10 @@ static bool
 pool_check(const struct conf_pool *cf, conf_report_fn *report, void *arg)
 {
 	struct pool *p = pool_new(cf, report, arg);
-	bool good = p != NULL;
+	struct signature *secret = NULL;
+	bool good = affinity_load_secret(cf, &secret, report, arg) && p != NULL;
 
+	signature_free(secret);
 	pool_free(p);
 	return good;
 }

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "affinity/snapshot.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/snapshot.h"
 
 /* mkdir -p, for the directories of the user's own that may not be there yet. */
 static bool

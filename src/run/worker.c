@@ -150,6 +150,7 @@ worker_run(void *arg)
 		loop_turn(w->loop);
 		atomic_store_explicit(&w->sessions, w->proxy->sessions.live, memory_order_relaxed);
 	}
+	store_end(w->proxy->tools.store);
 	mailbox_post(w->setup.main, w->setup.on_gone, w->setup.arg, w->setup.proxy.number);
 	return NULL;
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.http import head
+from harness.redis import Redis
 from harness.wait import until
 
 UPGRADE = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
@@ -154,3 +155,27 @@ def test_no_descriptor_for_a_gateway_is_nobodys_fault_but_ours(lab):
 	for c in first, second:
 		answer = c.get(cookie=cookie)
 		assert answer.status == 200 and answer.cookie() is None
+
+
+# between a queue and a store
+
+
+@pytest.mark.skipif(not Redis.is_there(), reason="no redis-server here")
+def test_who_waits_for_a_place_asks_the_store_once(lab):
+	"""A place is free while Redis is slow, and the time to wait ends before its answer comes: one question, one place."""
+	gateway, redis = lab.ws("gw1"), lab.redis()
+	daemon = lab.start(pool={"affinity": "header:X-Key", "gateway": f"{gateway.line} max_sessions=2", "on_full": "wait:1s"},
+		globals={"workers": 1}, more={"store": {"type": "redis", "url": redis.url, "timeout": "3s"}})
+	first = [lab.session(daemon, "/", f"X-Key: holder-{i}") for i in range(2)]
+	late = lab.ws_client(daemon)
+	late.ask("/", "X-Key: late")
+	assert late.is_silent(0.2)
+	redis.freeze()
+	for session in first:
+		session.finish()
+	assert late.is_silent(1.5)
+	redis.thaw()
+	assert late.response().status == 101
+	other = lab.ws_client(daemon)
+	other.ask("/", "X-Key: other")
+	assert other.response().status == 101, "the second place was not lost"

@@ -3,6 +3,7 @@
 
 import os
 import random
+import resource
 import signal
 import stat
 import time
@@ -180,6 +181,26 @@ def test_a_snapshot_that_is_cut_anywhere_is_set_aside(lab):
 		assert len(warnings_of(daemon)) == 1, f"cut at {n}"
 		assert visit(lab, daemon, "player-1") in ("gw1", "gw2")
 		daemon.stop()
+
+
+def test_a_copy_that_an_operator_has_made_stays(lab):
+	gateways = lab.terse(1)
+	begin(lab, gateways).stop()
+	copy, unfinished = (lab.state_dir() / f"table.snapshot.{end}" for end in ("backup", "new-a1B2c3"))
+	copy.write_bytes(snapshot(lab).read_bytes())
+	unfinished.write_bytes(b"stickyd")
+	begin(lab, gateways, name="again")
+	assert copy.exists() and not unfinished.exists()
+
+
+def test_files_that_may_grow_no_further_cost_no_session(lab):
+	"""As with ulimit -f: the logs and the snapshot can't be written, which the kernel tells by a signal too."""
+	daemon = begin(lab, lab.terse(1), store={"snapshot": "1s"})
+	resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (64, 64))
+	assert visit(lab, daemon, "alice") == "gw1"
+	while_true(lambda: daemon.process.poll() is None, "it to go on", 1.5)
+	assert visit(lab, daemon, "alice") == "gw1"
+	daemon.stop()
 
 
 def test_a_half_written_snapshot_beside_the_good_one_is_none(lab):

@@ -3,7 +3,7 @@
  * What a Redis server says. Cut into replies the same way however it arrives; whatever is taken for an answer or a
  * message lies in its reply and names no key that was not asked for.
  */
-#include "affinity/script.h"
+#include "store/script.h"
 
 #include "fuzz.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Any bytes as a snapshot; and, since nobody guesses its sum, any bytes with the right one behind them. */
-#include "affinity/snapshot.h"
+#include "store/snapshot.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>

@@ -28,12 +28,14 @@ server_is_installed(void)
 }
 
 static inline void
-server_exec(const struct redis_server_made *s)
+server_exec(const struct redis_server_made *s, pid_t test)
 {
 	char port[16];
 
 	snprintf(port, sizeof port, "%u", s->port);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that aborts leaves nothing behind */
+	if (getppid() != test)
+		_exit(125);
 	if (freopen("/dev/null", "w", stdout) == NULL)
 		_exit(126);
 	execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", s->socket, "--dir",
@@ -71,13 +73,14 @@ server_ask(struct redis_server_made *s, const char *fmt, ...)
 static inline void
 server_start(struct redis_server_made *s)
 {
+	pid_t test = getpid();
 	redisReply *r;
 	bool loads;
 
 	s->pid = fork();
 	assert_int_not_equal(s->pid, -1);
 	if (s->pid == 0)
-		server_exec(s);
+		server_exec(s, test);
 	do {
 		r = server_ask(s, "PING");
 		loads = r->type == REDIS_REPLY_ERROR;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The order in which a server is told, whatever fails on the way. */
-#include "affinity/backlog.h"
+#include "store/backlog.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -177,7 +177,7 @@ static const struct {
 	/* every mistake in one run, in the order of lines */
 	{ "[pool p]\nretries = x\n[listener a]\npool = q\n",
 	  "t.ini:1: [pool p] gateway: is missing; allowed: NAME HOST:PORT, as gw1 10.0.0.11:8000\n"
-	  "t.ini:2: [pool p] retries: 'x' is not a whole number; allowed: 0 to 100\n"
+	  "t.ini:2: [pool p] retries: 'x' is not a whole number; allowed: 0 to 16\n"
 	  "t.ini:3: [listener a] bind: is missing; allowed: ADDRESS:PORT, as 0.0.0.0:443\n"
 	  "t.ini:4: [listener a] pool: there is no [pool q]\n" },
 	/* later versions */
@@ -252,7 +252,7 @@ static const struct {
 	  "t.ini:6: [pool p] cookie_domain: 'a b' is not a domain; allowed: a host name, as example.com\n" },
 	{ BASE "cookie_max_age = 1500ms\n",
 	  "t.ini:6: [pool p] cookie_max_age: '1500ms' is not in whole seconds; allowed: "
-	  "0, or 1s to 8760h, written as 500ms 30s 5m 24h\n" },
+	  "0, or 1s to 8760h, written as 30s 5m 24h\n" },
 	{ BASE "tunnel_idle = 0\n",
 	  "t.ini:6: [pool p] tunnel_idle: '0' is out of range; allowed: 1ms to 8760h, written as "
 	  "500ms 30s 5m 24h\n" },
@@ -324,7 +324,7 @@ static const struct {
 	{ BASE "[store]\nmax_keys = 0\n",
 	  "t.ini:7: [store] max_keys: '0' is out of range; allowed: 1 to 100000000\n" },
 	{ BASE "[store]\nttl = 1500ms\n", "t.ini:7: [store] ttl: '1500ms' is not in whole seconds; "
-	  "allowed: 1s to 8760h, written as 500ms 30s 5m 24h\n" },
+	  "allowed: 1s to 8760h, written as 30s 5m 24h\n" },
 	{ BASE "[store]\nsnapshot = 1ms\n", "t.ini:7: [store] snapshot: '1ms' is out of range; "
 	  "allowed: 0, or 1s to 24h, written as 500ms 30s 5m 24h\n" },
 	{ BASE "[store]\ntimeout = 0\n", "t.ini:7: [store] timeout: '0' is out of range; "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Moves: by key and by gateway, the latest first, bounded. */
-#include "affinity/history.h"
+#include "store/history.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

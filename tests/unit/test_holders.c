@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One holder for a key: taken over, dropped by who holds it only, and by several threads exactly one at a time. */
-#include "affinity/holders.h"
+#include "store/holders.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -79,12 +79,34 @@ test_flood(void **state)
 	opened_free(o);
 }
 
+/* A hundred clients that come in turn find their own: hardly three of them want the same two places. */
+static void
+test_crowd(void **state)
+{
+	struct opened *o = opened_new();
+	char text[OPENED_TEXT];
+	struct seal_binding b;
+	unsigned found = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 20 * 100; i++) {
+		text_of(i % 100, text);
+		if (opened_find(o, game, text, &b))
+			found++;
+		else
+			opened_keep(o, game, text, &binding);
+	}
+	assert_in_range(found, 19 * 95, 19 * 100);
+	opened_free(o);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_and_own),
 		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

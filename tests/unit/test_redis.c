@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One connection: who it greets as, in which order it answers, how it is lost and found; against a real server, and
  * against one that talks nonsense. */
-#include "affinity/redis.h"
+#include "store/redis.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

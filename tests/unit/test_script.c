@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Names of keys, the words of a command, and what counts as an answer. */
-#include "affinity/script.h"
+#include "store/script.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table on disk: there and back, cut and damaged in every way, and what a crash or a full directory leaves. */
-#include "affinity/snapshot.h"
+#include "store/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -299,8 +299,8 @@ test_killed(void **state)
 	char aside[128], similar[128];
 
 	(void)state;
-	snprintf(aside, sizeof aside, "%s.aB3xY9", path);
-	snprintf(similar, sizeof similar, "%s.backup.1", path);
+	snprintf(aside, sizeof aside, "%s.new-aB3xY9", path);
+	snprintf(similar, sizeof similar, "%s.backup", path);
 	assert_true(snapshot_write(directory, t, NOW));
 	write_file(aside, SLICE_LIT("stickyd\n"));
 	write_file(damaged, SLICE_NONE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Two proxies, each with a table, a worker's store and an ear, and a real Redis that is well, frozen, killed, full,
  * read-only or holds nonsense. */
-#include "affinity/store.h"
+#include "store/store.h"
 
 #include <event2/event.h>
 #include <setjmp.h>
@@ -648,6 +648,7 @@ the_last_words(void **state)
 	UNTIL(counts(&one).well && asked(&one, "a", 0, STORE_BOUND) == 1);
 	tell(&one, "a", 1);
 	tell(&one, "b", 2);
+	store_end(one.store);
 	store_free(one.store);
 	one.store = NULL;
 	assert_string_equal(held("a"), "gw2");

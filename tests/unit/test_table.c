@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Bindings: got, bound, claimed, forgotten, expired, evicted in order; chains under chosen keys; several threads. */
-#include "affinity/table.h"
+#include "store/table.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -275,7 +275,29 @@ test_model(void **state)
 	table_free(t);
 }
 
-/* A large table: the shards' shares are max_keys in all. */
+/* A large table: however its keys fall on the shards, all fit. */
+static void
+test_all_fit(void **state)
+{
+	struct table *t = table_new(100000, TTL);
+	struct table_counts c;
+
+	(void)state;
+	for (unsigned i = 0; i < 100000; i++)
+		bind(t, i, i, 1000);
+	c = table_counts(t);
+	assert_int_equal(c.keys, 100000);
+	assert_int_equal(c.evicted, 0);
+	for (unsigned i = 0; i < 100000; i++)
+		assert_true(is_bound(t, i, 1000));
+	bind(t, 100000, 0, 1000);
+	c = table_counts(t);
+	assert_int_equal(c.keys, 100000);
+	assert_int_equal(c.evicted, 1);
+	table_free(t);
+}
+
+/* And no more. */
 static void
 test_bound(void **state)
 {
@@ -411,6 +433,7 @@ main(void)
 		cmocka_unit_test(test_expired_first),
 		cmocka_unit_test(test_one_place),
 		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_all_fit),
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_restore),

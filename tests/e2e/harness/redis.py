@@ -72,7 +72,7 @@ class Redis:
 			"appendonly": "yes", "appendfsync": "no", "loglevel": "warning", **self.options}
 		words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", str(value))]
 		with open(self.directory.with_suffix(".log"), "ab") as log:
-			self.process = subprocess.Popen(["redis-server", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+			self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "redis-server", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 		until(self._answers, "redis-server to answer")
 
 	def _answers(self):

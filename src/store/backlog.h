@@ -6,14 +6,14 @@
  * done; what failed goes back to the front. A key is there once: what is told of it later replaces what was told
  * before, and if that is flying, the key waits for its turn again: a server never hears the two in the wrong order.
  */
-#ifndef AFFINITY_BACKLOG_H
-#define AFFINITY_BACKLOG_H
+#ifndef STORE_BACKLOG_H
+#define STORE_BACKLOG_H
 
 #include <uthash.h>
 
-#include "affinity/redis.h"
-#include "affinity/table.h"
 #include "pool/gateway.h"
+#include "store/redis.h"
+#include "store/table.h"
 
 struct backlog {
 	struct list waiting, flying;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What all workers share: where the server is, health as the log tells it, an ear for others' changes, and the
  * operators' questions. The last two have a loop of their own, whose descriptor libevent waits for. */
-#include "affinity/store_shared.h"
+#include "store/store_shared.h"
 
 #include <event2/event.h>
 #include <limits.h>

@@ -9,10 +9,10 @@
  * Writing a million keys takes a second: it is for a thread of its own (snapshot_begin), which holds no lock for
  * longer than it takes to copy some hundred entries.
  */
-#ifndef AFFINITY_SNAPSHOT_H
-#define AFFINITY_SNAPSHOT_H
+#ifndef STORE_SNAPSHOT_H
+#define STORE_SNAPSHOT_H
 
-#include "affinity/table.h"
+#include "store/table.h"
 
 #define SNAPSHOT_FILE "table.snapshot"
 

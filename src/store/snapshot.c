@@ -8,7 +8,7 @@
  *
  * What a shared store has confirmed is not kept: what was said there while we were away has not been heard.
  */
-#include "affinity/snapshot.h"
+#include "store/snapshot.h"
 
 #include <dirent.h>
 #include <endian.h>
@@ -35,7 +35,8 @@
 #define HEAD_BYTES 40
 #define ENTRY_BYTES 32
 #define SUM_BYTES 32
-#define ASIDE ".XXXXXX"
+#define ASIDE_BEGINS SNAPSHOT_FILE ".new-"
+#define ASIDE ASIDE_BEGINS "XXXXXX"
 #define BATCH 512	/* entries copied under one lock: some 10 us */
 
 struct snapshot {
@@ -160,7 +161,8 @@ snapshot_read(struct slice bytes, struct table *t, uint32_t now_s, const char **
 	return true;
 }
 
-/* A process that was killed while it wrote leaves its file, whose name ends in six characters of mkostemp's. */
+/* A process that was killed while it wrote leaves its file. An operator's copy, such as
+ * table.snapshot.backup, stays. */
 static void
 remove_stale(const char *directory)
 {
@@ -172,8 +174,7 @@ remove_stale(const char *directory)
 	while ((e = readdir(d)) != NULL) {
 		struct slice name = slice_of(e->d_name);
 
-		if (name.n == sizeof SNAPSHOT_FILE ASIDE - 1 &&
-		    slice_has_prefix(name, SLICE_LIT(SNAPSHOT_FILE ".")) &&
+		if (name.n == sizeof ASIDE - 1 && slice_has_prefix(name, SLICE_LIT(ASIDE_BEGINS)) &&
 		    unlinkat(dirfd(d), e->d_name, 0) == 0)
 			log_notice("%s/%s: removed: it was never finished", directory, e->d_name);
 	}
@@ -340,7 +341,7 @@ write_aside(const char *directory, const char *aside, int fd, struct table *t, u
 static bool
 snapshot_try(const char *directory, struct table *t, uint32_t now_s)
 {
-	char *aside = mem_printf("%s/" SNAPSHOT_FILE ASIDE, directory);
+	char *aside = mem_printf("%s/" ASIDE, directory);
 	int fd = mkostemp(aside, O_CLOEXEC), saved;	/* mode 0600 */
 	bool good = fd != -1 && write_aside(directory, aside, fd, t, now_s);
 

@@ -5,10 +5,10 @@
  * One per process, in shards with a short lock each; any thread. A holder is a worker and a number that is the
  * session's own on that worker: nothing of the session is touched here, so it may end at any moment.
  */
-#ifndef AFFINITY_HOLDERS_H
-#define AFFINITY_HOLDERS_H
+#ifndef STORE_HOLDERS_H
+#define STORE_HOLDERS_H
 
-#include "affinity/table.h"
+#include "store/table.h"
 
 struct holders;
 

@@ -11,8 +11,8 @@
  * nothing is said as the wrong user or to the wrong database. When it is lost, for whatever reason, every call is
  * answered with NULL, then the owner is told, and there is another try after a while that doubles.
  */
-#ifndef AFFINITY_REDIS_H
-#define AFFINITY_REDIS_H
+#ifndef STORE_REDIS_H
+#define STORE_REDIS_H
 
 #include <hiredis/hiredis.h>
 
@@ -70,6 +70,8 @@ bool redis_ask(struct redis *r, struct redis_call *c, redis_reply_fn *fn, const 
     MUST_CHECK;
 /* Somebody needs it: tries now what it would try later, unless it has tried a moment ago. False: it does not. */
 bool redis_hurry(struct redis *r) MUST_CHECK;
+/* Reads what has come already, without waiting for the loop to say so. Not inside one of its callbacks. */
+void redis_look(struct redis *r);
 /* Its owner finds that what it says makes no sense. As if it was lost: from a callback too. */
 void redis_give_up(struct redis *r, const char *why);
 

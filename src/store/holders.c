@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys are keyed hashes (table.h), so nobody chooses them: their bits serve as uthash's hash as they are. */
-#include "affinity/holders.h"
+#include "store/holders.h"
 
 #include <pthread.h>
 #include <stdlib.h>

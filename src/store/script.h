@@ -18,14 +18,14 @@
  * (1 or 0), and the last error (empty: none). A server that is full or read-only so still tells what it knows; a
  * foreign thing in a key's place counts as nothing, and is overwritten.
  */
-#ifndef AFFINITY_SCRIPT_H
-#define AFFINITY_SCRIPT_H
+#ifndef STORE_SCRIPT_H
+#define STORE_SCRIPT_H
 
 #include <hiredis/hiredis.h>
 
-#include "affinity/redis.h"
-#include "affinity/store.h"
 #include "base/buf.h"
+#include "store/redis.h"
+#include "store/store.h"
 
 #define SCRIPT_CHANNEL "stickyd:moved"
 #define SCRIPT_KEY_MAX 256

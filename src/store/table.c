@@ -7,9 +7,10 @@
  * are touched as they fill. uthash's handle alone has 56; with key, binding and malloc's own that makes more than
  * 110, and a pause whenever a million keys are spread over twice the buckets.
  */
-#include "affinity/table.h"
+#include "store/table.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 
 #define TABLE_SHARDS 64
 #define TABLE_LARGE 65536	/* keys; fewer are one shard */
+#define SPARE 4			/* this part of its share a shard may hold beyond it, as chance gives some more */
 #define TABLE_SWEEP 2		/* expired keys dropped for each that comes: more than one comes */
 
 _Static_assert(TABLE_HASH_KEY == HASH_KEY, "the hash's key is the table's");
@@ -31,8 +33,15 @@ struct slot {
 
 _Static_assert(sizeof(struct slot) == 48, "the header promises so");
 
+/* What all shards share; written only when a key comes or goes. */
+struct room {
+	_Alignas(64) atomic_size_t keys;
+	size_t max_keys;
+};
+
 struct shard {
 	_Alignas(64) pthread_mutex_t lock;
+	struct room *room;
 	struct slot *slot;	/* capacity of them behind the head */
 	uint32_t *bucket;
 	uint32_t mask;		/* of buckets */
@@ -47,6 +56,7 @@ struct shard {
 struct table {
 	unsigned shards;	/* a power of two */
 	unsigned char hash_key[TABLE_HASH_KEY];
+	struct room room;
 	struct shard shard[];
 };
 
@@ -115,6 +125,7 @@ shard_remove(struct shard *s, uint32_t i)
 	at->next = s->free;
 	s->free = i;
 	s->keys--;
+	atomic_fetch_sub_explicit(&s->room->keys, 1, memory_order_relaxed);
 }
 
 /* A clock that was set back makes nothing expire. */
@@ -143,6 +154,20 @@ shard_find(struct shard *s, const struct table_key *k, uint32_t now_s)
 	return i != 0 && !shard_drop_expired(s, i, now_s) ? i : 0;
 }
 
+/* Counts one more key, of which there may be one too many then: the shard's own oldest goes, so that nobody needs
+ * another shard's lock. Only an empty shard has none to give; as keys fall by chance, none is empty when the table
+ * is full. */
+static void
+shard_make_room(struct shard *s)
+{
+	size_t keys = atomic_fetch_add_explicit(&s->room->keys, 1, memory_order_relaxed);
+
+	if (s->keys == 0 || (keys < s->room->max_keys && s->keys < s->capacity))
+		return;
+	shard_remove(s, shard_oldest(s));
+	s->evicted++;
+}
+
 /* Free, or freed for the purpose. */
 static uint32_t
 shard_take_slot(struct shard *s, uint32_t now_s)
@@ -152,12 +177,9 @@ shard_take_slot(struct shard *s, uint32_t now_s)
 	for (unsigned n = 0; n < TABLE_SWEEP && s->keys != 0; n++)
 		if (!shard_drop_expired(s, shard_oldest(s), now_s))
 			break;
-	if (s->free == 0 && s->used < s->capacity)
+	shard_make_room(s);
+	if (s->free == 0)
 		return ++s->used;
-	if (s->free == 0) {
-		shard_remove(s, shard_oldest(s));
-		s->evicted++;
-	}
 	i = s->free;
 	s->free = s->slot[i].next;
 	return i;
@@ -197,13 +219,14 @@ slot_binding(const struct slot *at)
 /* ---- its life ---- */
 
 static bool
-shard_init(struct shard *s, uint32_t capacity, uint32_t ttl_s)
+shard_init(struct shard *s, struct room *room, uint32_t share, uint32_t spare, uint32_t ttl_s)
 {
-	uint32_t buckets = 1;
+	uint32_t buckets = 1, capacity = share + spare;
 
-	while (buckets < capacity)
+	while (buckets < share)
 		buckets *= 2;
 	pthread_mutex_init(&s->lock, NULL);
+	s->room = room;
 	s->capacity = capacity;
 	s->mask = buckets - 1;
 	s->ttl_s = ttl_s;
@@ -219,16 +242,18 @@ table_new_sharded(size_t max_keys, uint32_t ttl_s, unsigned shards)
 	bool good = true;
 	struct table *t;
 
-	must(shards != 0 && (shards & (shards - 1)) == 0 && max_keys >= shards && max_keys / shards < INT32_MAX);
+	must(shards != 0 && (shards & (shards - 1)) == 0 && max_keys >= shards && max_keys / shards < INT32_MAX / 2);
 	if (posix_memalign((void **)&t, _Alignof(struct table), bytes) != 0)
 		return NULL;
 	memset(t, 0, bytes);
 	t->shards = shards;
+	t->room.max_keys = max_keys;
 	hash_draw_key(t->hash_key);
 	for (unsigned i = 0; i < shards; i++) {
-		size_t capacity = max_keys / shards + (i < max_keys % shards);
+		uint32_t share = (uint32_t)((max_keys + shards - 1) / shards);
+		uint32_t spare = shards != 1 ? share / SPARE : 0;
 
-		good = shard_init(&t->shard[i], (uint32_t)capacity, ttl_s) && good;
+		good = shard_init(&t->shard[i], &t->room, share, spare, ttl_s) && good;
 	}
 	if (good)
 		return t;
@@ -257,18 +282,12 @@ table_free(struct table *t)
 
 /* ---- its use ---- */
 
-/* A NUL separates the two: a pool's name has none. */
+/* A pool's name has no NUL. */
 struct table_key
 table_key(const struct table *t, struct slice pool, struct slice key)
 {
-	struct hash_pieces h;
-	struct hash_wide w;
+	struct hash_wide w = hash_wide(t->hash_key, pool, key);
 
-	hash_begin(&h, t->hash_key);
-	hash_add(&h, pool.p, pool.n);
-	hash_add(&h, "", 1);
-	hash_add(&h, key.p, key.n);
-	w = hash_end(&h);
 	return (struct table_key){ w.high, w.low };
 }
 
@@ -282,12 +301,23 @@ table_lock(struct table *t, const struct table_key *k)
 	return s;
 }
 
+/* As it may be for long where only exceptions are kept. What is being bound this moment comes after. */
+static bool
+table_is_empty(const struct table *t)
+{
+	return atomic_load_explicit(&t->room.keys, memory_order_relaxed) == 0;
+}
+
 bool
 table_get(struct table *t, const struct table_key *k, uint32_t now_s, struct table_binding *b)
 {
-	struct shard *s = table_lock(t, k);
-	uint32_t i = shard_find(s, k, now_s);
+	struct shard *s;
+	uint32_t i;
 
+	if (table_is_empty(t))
+		return false;
+	s = table_lock(t, k);
+	i = shard_find(s, k, now_s);
 	if (i != 0) {
 		shard_renew(s, i, now_s);
 		*b = slot_binding(&s->slot[i]);

@@ -4,10 +4,10 @@
  *
  * One per process, bounded: the oldest goes first. Any thread; a short lock, taken only when something has moved.
  */
-#ifndef AFFINITY_HISTORY_H
-#define AFFINITY_HISTORY_H
+#ifndef STORE_HISTORY_H
+#define STORE_HISTORY_H
 
-#include "affinity/table.h"
+#include "store/table.h"
 
 #define HISTORY_MOVES 4096
 

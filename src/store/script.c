@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The script and the words around it. */
-#include "affinity/script.h"
+#include "store/script.h"
 
 #include <openssl/evp.h>
 #include <string.h>

@@ -4,20 +4,22 @@
  *
  * Trouble closes the gate: nothing more is asked or told. It is opened again by a probe, which does all that a
  * question does to a key that is nobody's, and is answered in time: a server that is merely slow stays behind it. One
- * that is away is tried again when somebody asks, who waits for that: to be refused takes no time, and to go
- * elsewhere because nobody had tried yet would cost a client its place.
+ * that was silent is probed with its first word, one that is away is tried again when somebody asks; questions wait
+ * for both: to be refused takes no time, and to go elsewhere because nobody had tried yet would cost a client its
+ * place.
  */
-#include "affinity/store.h"
+#include "store/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "affinity/backlog.h"
-#include "affinity/store_shared.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/backlog.h"
+#include "store/store_shared.h"
+#include "store/vigil.h"
 
 #define STORE_MAGIC 0x570e0001
 
@@ -28,15 +30,18 @@
 #define RENEWALS_MOST 256
 #define RENEWALS_PER_LIFE 8
 #define PROBE_LIFE_MS 10000
+/* A server that says something all the time is given so many time-outs for an answer. */
+#define SLOW_TIMES 4
 
 enum store_state {
 	STORE_BEGINS,		/* not connected yet, not in vain either: questions wait for it */
 	STORE_WELL,
 	STORE_READS,		/* it can't write: what it knows it tells */
-	STORE_SUSPECT,		/* an answer is late */
+	STORE_SUSPECT,		/* it has said nothing for the time-out, although it was asked */
+	STORE_SLOW,		/* it says something, but too late */
 	STORE_REFUSES,		/* it answers with errors, or nonsense */
 	STORE_AWAY,		/* no connection */
-	STORE_RETURNS,		/* it is tried again, since somebody asks: the question waits for it */
+	STORE_RETURNS,		/* tried again, or with a first word: questions wait for what comes of it */
 };
 
 static const struct { bool may_ask, may_tell; } store_states[] = {
@@ -44,6 +49,7 @@ static const struct { bool may_ask, may_tell; } store_states[] = {
 	[STORE_WELL] = { .may_ask = true, .may_tell = true },
 	[STORE_READS] = { .may_ask = true },
 	[STORE_SUSPECT] = { .may_ask = false },
+	[STORE_SLOW] = { .may_ask = false },
 	[STORE_REFUSES] = { .may_ask = false },
 	[STORE_AWAY] = { .may_ask = false },
 	[STORE_RETURNS] = { .may_ask = true },
@@ -57,12 +63,16 @@ struct store {
 	struct redis *redis;
 	struct backlog backlog;
 	struct list questions;
+	struct list waiting;		/* asks, the oldest first */
+	struct vigil vigil;
+	struct timer watch;		/* while somebody waits */
 	unsigned renewals;
 	bool catches_up;		/* it tells what had to wait */
 	bool behind;			/* counted among those */
+	bool ends;			/* its health is nobody's concern any more */
 	bool was_up;
 	bool probing;
-	uint64_t probed_ms;
+	uint64_t probed_ms;		/* by the vigil's time */
 	struct redis_call probe;
 	struct timer timer;		/* of the next probe */
 	struct redis_patience patience;
@@ -84,6 +94,7 @@ struct question {
 	const struct pool *pool;
 	struct gateway *proposed;	/* referenced */
 	uint64_t asked_us;
+	uint64_t since_ms;		/* by the vigil's time */
 	bool is_renewal, in_full;
 	unsigned asked, keys;
 	struct question_key key[];	/* and their texts behind them */
@@ -99,7 +110,7 @@ store_review(struct store *s)
 	if (s->state == STORE_WELL && s->backlog.n == 0)
 		s->catches_up = false;
 	behind = s->catches_up || (s->state != STORE_WELL && s->state != STORE_BEGINS);
-	if (behind == s->behind)
+	if (behind == s->behind || s->ends)
 		return;
 	s->behind = behind;
 	if (behind) {
@@ -134,8 +145,9 @@ static void
 store_ail(struct store *s, enum store_state state, const char *why)
 {
 	store_set_state(s, state);
-	store_shared_ail(s->shared, why);
-	if (state == STORE_READS || state == STORE_REFUSES)
+	if (!s->ends)
+		store_shared_ail(s->shared, why);
+	if (state == STORE_READS || state == STORE_REFUSES || state == STORE_SLOW)
 		store_probe_later(s);
 }
 
@@ -153,12 +165,17 @@ store_ail_by_reply(struct store *s, const redisReply *r)
 	store_ail(s, STORE_REFUSES, why);
 }
 
+static void store_probe(struct store *s);
+
 /* Whatever it was, it lives. */
 static void
 store_note_reply(struct store *s)
 {
-	if (s->state == STORE_SUSPECT)
-		store_probe_later(s);
+	vigil_hear(&s->vigil, loop_now_ms(s->loop));
+	if (s->state != STORE_SUSPECT)
+		return;
+	store_set_state(s, STORE_RETURNS);
+	store_probe(s);
 }
 
 static void
@@ -358,7 +375,7 @@ question_tell(struct question *q, const struct store_answer *a)
 		return;
 	q->ask = NULL;
 	ask->internal = NULL;
-	timer_cancel(&ask->timer);
+	list_remove(&ask->link);
 	if (a->outcome == STORE_SILENT)
 		store_total_add(&q->store->shared->totals.silent, 1);
 	ask->fn(ask, a);
@@ -515,6 +532,8 @@ question_begin(struct question *q, const struct gateway *proposed, unsigned aske
 	q->proposed = gateway_ref(q->pool->gateway[proposed->index]);
 	q->asked = asked;
 	q->asked_us = clock_exact_us();
+	vigil_look(&q->store->vigil, loop_now_ms(q->store->loop));
+	q->since_ms = q->store->vigil.now_ms;
 	list_add_tail(&q->store->questions, &q->link);
 	if (question_say(q))
 		return true;
@@ -522,22 +541,60 @@ question_begin(struct question *q, const struct gateway *proposed, unsigned aske
 	return false;
 }
 
+/* ---- waiting ---- */
+
 static void
-on_ask_timeout(struct timer *t, uint64_t now_ms)
+store_watch(struct store *s)
 {
-	struct store_ask *ask = CONTAINER(t, struct store_ask, timer);
+	if (s->watch.due_ms == 0)
+		timer_set(&s->loop->wheel, &s->watch, loop_now_ms(s->loop) + 1);
+}
+
+/* Neither has waited for too long: all behind them have waited less. */
+static bool
+question_may_wait(const struct question *q)
+{
+	const struct vigil *v = &q->store->vigil;
+	uint64_t timeout_ms = q->store->shared->conf->timeout_ms;
+
+	return vigil_silence_ms(v, q->since_ms) < timeout_ms && v->now_ms - q->since_ms < SLOW_TIMES * timeout_ms;
+}
+
+static void
+question_time_out(struct question *q)
+{
 	struct store_answer silent = { .outcome = STORE_SILENT };
-	struct question *q = ask->internal;
 	struct store *s = q->store;
+	uint64_t timeout_ms = s->shared->conf->timeout_ms;
+	bool is_silent = vigil_silence_ms(&s->vigil, q->since_ms) >= timeout_ms;
 	char why[64];
 
-	(void)now_ms;
-	ALIVE(s, STORE_MAGIC);
 	if (store_states[s->state].may_ask) {
-		snprintf(why, sizeof why, "no answer within %" PRIu64 " ms", s->shared->conf->timeout_ms);
-		store_ail(s, STORE_SUSPECT, why);
+		snprintf(why, sizeof why, "no answer within %" PRIu64 " ms",
+		    is_silent ? timeout_ms : SLOW_TIMES * timeout_ms);
+		store_ail(s, is_silent ? STORE_SUSPECT : STORE_SLOW, why);
 	}
 	question_tell(q, &silent);
+}
+
+/* What has come already counts, even if the loop has not got round to it. */
+static void
+on_watch(struct timer *t, uint64_t now_ms)
+{
+	struct store *s = CONTAINER(t, struct store, watch);
+
+	ALIVE(s, STORE_MAGIC);
+	vigil_look(&s->vigil, now_ms);
+	redis_look(s->redis);
+	while (!list_is_empty(&s->waiting)) {
+		struct store_ask *first = LIST_ENTRY_OF(s->waiting.next, struct store_ask, link);
+
+		if (question_may_wait(first->internal)) {
+			store_watch(s);
+			return;
+		}
+		question_time_out(first->internal);
+	}
 }
 
 bool
@@ -556,8 +613,8 @@ store_ask(struct store *s, struct store_ask *ask, const struct store_question *q
 	store_total_add(&s->shared->totals.asked, 1);
 	made->ask = ask;
 	*ask = (struct store_ask){ .store = s, .fn = fn, .internal = made };
-	timer_init(&ask->timer, on_ask_timeout);
-	timer_set(&s->loop->wheel, &ask->timer, loop_now_ms(s->loop) + s->shared->conf->timeout_ms);
+	list_add_tail(&s->waiting, &ask->link);
+	store_watch(s);
 	return true;
 }
 
@@ -570,7 +627,7 @@ store_cancel(struct store_ask *ask)
 		return;
 	q->ask = NULL;
 	ask->internal = NULL;
-	timer_cancel(&ask->timer);
+	list_remove(&ask->link);
 }
 
 void
@@ -610,13 +667,13 @@ store_trusts(const struct store *s, const struct table_binding *b, uint32_t now_
 static void
 store_judge(struct store *s, const redisReply *r)
 {
-	uint64_t took_ms = clock_coarse_ms() - s->probed_ms;
+	uint64_t took_ms = s->vigil.now_ms - s->probed_ms;
 	struct script_answer a;
 
 	if (!script_parse_answer(r, 0, &a)) {
 		store_ail_by_reply(s, r);
 	} else if (took_ms > s->shared->conf->timeout_ms) {
-		store_set_state(s, STORE_SUSPECT);
+		store_set_state(s, STORE_SLOW);
 		store_probe_later(s);
 	} else {
 		store_note_error(s, &a);
@@ -636,6 +693,7 @@ on_probed(struct redis_call *c, const redisReply *r)
 	s->probing = false;
 	if (r == NULL)
 		return;
+	vigil_hear(&s->vigil, loop_now_ms(s->loop));
 	store_judge(s, r);
 	store_pump(s);
 	store_review(s);
@@ -653,7 +711,8 @@ store_probe(struct store *s)
 		return;
 	store_request(s, &rq);
 	rq.ttl_ms = PROBE_LIFE_MS;
-	s->probed_ms = clock_coarse_ms();
+	vigil_look(&s->vigil, loop_now_ms(s->loop));
+	s->probed_ms = s->vigil.now_ms;
 	s->probing = store_say(s, &s->probe, on_probed, &rq, true);
 }
 
@@ -715,8 +774,10 @@ store_new(struct loop *l, struct store_shared *sh)
 	s->shared = sh;
 	s->state = STORE_BEGINS;
 	list_init(&s->questions);
+	list_init(&s->waiting);
 	backlog_init(&s->backlog);
 	timer_init(&s->timer, on_timer);
+	timer_init(&s->watch, on_watch);
 	store_connect(s, l);
 	return s;
 }
@@ -725,6 +786,7 @@ static void
 store_disconnect(struct store *s)
 {
 	redis_free(s->redis);
+	s->redis = NULL;
 	LIST_EACH (at, after, &s->questions) {
 		struct question *q = LIST_ENTRY_OF(at, struct question, link);
 
@@ -732,6 +794,7 @@ store_disconnect(struct store *s)
 		question_free(q);
 	}
 	timer_cancel(&s->timer);
+	timer_cancel(&s->watch);
 	s->probing = false;
 	backlog_ground(&s->backlog);
 }
@@ -743,7 +806,8 @@ on_farewell_over(struct timer *t, uint64_t now_ms)
 	(void)now_ms;
 }
 
-/* On a loop of its own, since the worker's has served; until all is told, or time or the server fails. */
+/* On a loop of its own, since the worker's has served; until all is told, or time or the server fails. One that is
+ * known to be away is given the same chance: it may have come back unseen. */
 static void
 store_tell_rest(struct store *s)
 {
@@ -776,18 +840,37 @@ store_forget_rest(struct store *s)
 	backlog_fini(&s->backlog);
 }
 
+/* What others are told of the server's health is without this one from now on: the end is no recovery. */
+static void
+store_leave(struct store *s)
+{
+	s->ends = true;
+	if (s->behind)
+		atomic_fetch_sub(&s->shared->behind, 1);
+	s->behind = false;
+}
+
+void
+store_end(struct store *s)
+{
+	if (s == NULL)
+		return;
+	ALIVE(s, STORE_MAGIC);
+	store_leave(s);
+	store_disconnect(s);
+	if (s->backlog.n != 0)
+		store_tell_rest(s);
+}
+
 void
 store_free(struct store *s)
 {
 	if (s == NULL)
 		return;
 	ALIVE(s, STORE_MAGIC);
+	store_leave(s);
 	store_disconnect(s);
-	if (s->backlog.n != 0)
-		store_tell_rest(s);
 	store_forget_rest(s);
-	if (s->behind)
-		atomic_fetch_sub(&s->shared->behind, 1);
 	s->magic = 0;
 	free(s);
 }

@@ -2,21 +2,22 @@
 /*
  * table.h - which gateway each key belongs to.
  *
- * One per process, for all pools, in shards by the key's hash, each with its own lock, LRU list and share of
- * max_keys (a small table is one shard, so that it is exactly the least recently used key that goes; of a large one
- * the first shard is full when some 98 % of all keys are there). A lock is held only inside these functions and never
- * across I/O. Any thread may call.
+ * One per process, for all pools, in shards by the key's hash, each with its own lock and LRU list. Exactly max_keys
+ * keys fit; then each that comes makes the least recently used one of its shard go (a small table is one shard, so
+ * that it is the least recently used of all). A lock is held only inside these functions and never across I/O. Any
+ * thread may call.
  *
  * Keys are kept as 128 bits of a keyed hash of the pool's name and the key: clients choose keys, so who does not know
  * the hash's key can neither make chains long nor find two keys that are one; and neither the memory nor the snapshot
  * shows a client's key, which may be a token. Gateways are kept by their tag (gateway.h), so by name: a configuration
  * that is changed or put in another order keeps all bindings that still make sense.
  *
- * Memory: all of it is reserved at the beginning and touched as it fills; 48 bytes a key and 4 to 8 of buckets.
+ * Memory: all of it is reserved at the beginning (with a quarter more slots than keys, since shards do not fill
+ * alike) and touched as it fills; 48 bytes a key and 4 to 8 of buckets.
  * Times are the calendar's seconds, since bindings survive restarts.
  */
-#ifndef AFFINITY_TABLE_H
-#define AFFINITY_TABLE_H
+#ifndef STORE_TABLE_H
+#define STORE_TABLE_H
 
 #include "base/check.h"
 #include "base/slice.h"

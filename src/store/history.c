@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "affinity/history.h"
+#include "store/history.h"
 
 #include <pthread.h>
 #include <stdlib.h>

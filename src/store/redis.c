@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A connection: it rests, connects, greets, is up; from each of these it may be lost, and rests again. */
-#include "affinity/redis.h"
+#include "store/redis.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -380,6 +380,16 @@ redis_read(struct redis *r)
 		}
 	}
 	stream_again(&r->stream);
+}
+
+void
+redis_look(struct redis *r)
+{
+	ALIVE(r, REDIS_MAGIC);
+	if (r->state < REDIS_GREETS)
+		return;
+	r->stream.readable = true;	/* perhaps: the socket will say */
+	redis_read(r);
 }
 
 static void

@@ -3,9 +3,14 @@
  * store.h - bindings that several proxies share, beyond this process's table.
  *
  * One for each worker, on its loop, with a connection of its own to Redis; in a process whose store is the memory
- * alone there is none (NULL), and the table is all. It answers at once or later, never both, and never later than its
- * time-out. The table is its cache: whoever asks looks there first (store_trusts), and every answer is put there by
- * the store before it is told.
+ * alone there is none (NULL), and the table is all. It answers at once or later, never both. The table is its cache:
+ * whoever asks looks there first (store_trusts), and every answer is put there by the store before it is told.
+ *
+ * A question is given up when the server has said nothing at all for the time-out: not since it was asked, nor since
+ * the last answer to any other on this connection. (One that goes on answering others is given four time-outs.) Only
+ * time that this thread has watched counts (vigil.h), and what has come unread is read first: on a busy machine to be
+ * late ourselves is no fault of the server's. Such a silence, not one late answer among others, makes the server
+ * unwell; with its first word it is probed, and questions wait for what comes of that.
  *
  * When the server is slow, away, full, read-only or talks nonsense, the store is unwell: questions are answered
  * "decide yourself" at once, what was decided is kept (in order, bounded, the oldest dropped and counted) and told
@@ -16,13 +21,13 @@
  * is a struct store_shared; it also has a connection on the main thread that hears when another proxy binds a key
  * anew, and forgets it here.
  */
-#ifndef AFFINITY_STORE_H
-#define AFFINITY_STORE_H
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
 
-#include "affinity/table.h"
-#include "base/wheel.h"
+#include "base/list.h"
 #include "net/loop.h"
 #include "pool/pool.h"
+#include "store/table.h"
 
 struct event_base;
 struct store;
@@ -60,7 +65,6 @@ struct store_ask {
 	struct store *store;
 	store_answer_fn *fn;
 	struct list link;
-	struct timer timer;
 	void *internal;
 };
 
@@ -90,9 +94,10 @@ bool store_shared_set(struct store_shared *sh, struct slice pool, struct slice k
 
 /* A worker's; connects, and again with back-off. */
 struct store *store_new(struct loop *l, struct store_shared *sh) MUST_CHECK;
-/* All asks must be over or cancelled. Tells the server what it has not been told, if that can be done within the
- * store's time-out (on the calling thread, the loop's turns being over). NULL is fine. */
-void store_free(struct store *s);
+/* The loop's turns are over, all asks too or cancelled: tells the server what it was not told, if that can be
+ * done within the time-out. On the worker's thread, so that all workers wait for it together. NULL is fine. */
+void store_end(struct store *s);
+void store_free(struct store *s);	/* NULL is fine */
 
 /* May a binding of the table be followed without asking? Not while others' changes go unheard, unless the server is
  * unwell anyway. With NULL always. */

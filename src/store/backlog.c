@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Two lists and a map. What failed stays among the flying until all of these are answered, so that all of it comes
  * back in the order in which it was. */
-#include "affinity/backlog.h"
+#include "store/backlog.h"
 
 #include <stdlib.h>
 

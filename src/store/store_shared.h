@@ -7,14 +7,14 @@
  * share one), which is moved on whenever this process decides where the key belongs, or hears that another did.
  * Whoever asks the server notes the stamps; an answer counts for the table only if they have not moved.
  */
-#ifndef AFFINITY_STORE_SHARED_H
-#define AFFINITY_STORE_SHARED_H
+#ifndef STORE_STORE_SHARED_H
+#define STORE_STORE_SHARED_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "affinity/script.h"
-#include "affinity/store.h"
+#include "store/script.h"
+#include "store/store.h"
 
 #define STORE_STAMPS 4096
 #define STORE_SENDER 16
