@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
@@ -29,6 +32,10 @@
 #define BODY_BYTES_MAX 4096		/* no call has one */
 #define TIMEOUT_S 10
 #define TCP_BACKLOG 64
+
+/* Nobody is let in for so long when it has failed, and it is said this often. */
+#define REST_S 1
+#define SAID_EVERY_MS 60000
 
 /* One way in. */
 struct way {
@@ -334,9 +341,44 @@ on_request(struct evhttp_request *rq, void *arg)
 	api_answer_fini(&answer);
 }
 
+/* ---- when nobody can be let in ---- */
+
+static void
+on_rest_is_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct evconnlistener *listener = arg;
+
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(listener);
+}
+
+/* Out of descriptors, most likely: who knocks is still there, so libevent would try again at once and for ever. The
+ * base outlives no way, so the listener is there when the rest is over, or the base is gone too. */
+static void
+on_accept_failed(struct evconnlistener *listener, void *arg)
+{
+	static const struct timeval rest = { .tv_sec = REST_S };
+	static uint64_t said_ms;		/* the main thread's */
+	uint64_t now_ms = clock_coarse_ms();
+	int failed = EVUTIL_SOCKET_ERROR();
+
+	(void)arg;
+	evconnlistener_disable(listener);
+	if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_rest_is_over, listener,
+		&rest) == -1)
+		evconnlistener_enable(listener);
+	if (said_ms != 0 && now_ms - said_ms < SAID_EVERY_MS)
+		return;
+	said_ms = now_ms;
+	log_warn("admin: nobody can be let in: %s", strerror(failed));
+}
+
 static void
 way_start(struct way *w, struct event_base *base)
 {
+	struct evhttp_bound_socket *bound;
+
 	if (w->fd == -1)
 		return;
 	w->http = evhttp_new(base);
@@ -346,7 +388,9 @@ way_start(struct way *w, struct event_base *base)
 	evhttp_set_timeout(w->http, TIMEOUT_S);
 	evhttp_set_allowed_methods(w->http, UINT16_MAX);	/* which of them a path takes is told by it */
 	evhttp_set_gencb(w->http, on_request, w);
-	must(evhttp_accept_socket(w->http, w->fd) == 0);
+	bound = evhttp_accept_socket_with_handle(w->http, w->fd);
+	must(bound != NULL);
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), on_accept_failed);
 	w->fd = -1;
 }
 

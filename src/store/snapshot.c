@@ -227,9 +227,7 @@ load_open(const char *path, int fd, struct table *t, uint32_t now_s)
 		return set_aside(path, "it is no regular file");
 	bytes = malloc((size_t)st.st_size + 1);
 	n = bytes != NULL ? file_read(fd, bytes, (size_t)st.st_size) : -1;
-	if (n == -1)
-		log_error("%s: can't be read: %s", path, strerror(errno));
-	good = n != -1 && load_bytes(path, slice_make(bytes, (size_t)n), t, now_s);
+	good = n != -1 ? load_bytes(path, slice_make(bytes, (size_t)n), t, now_s) : set_aside(path, strerror(errno));
 	free(bytes);
 	return good;
 }
@@ -239,14 +237,15 @@ snapshot_load(const char *directory, struct table *t, uint32_t now_s)
 {
 	char *path = mem_printf("%s/" SNAPSHOT_FILE, directory);
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	bool good = fd != -1 || errno == ENOENT;
+	bool good = true;
 
-	remove_stale(directory);
 	if (fd != -1) {
 		good = load_open(path, fd, t, now_s);
 		close(fd);
-	} else if (!good)
-		log_error("%s: can't be read: %s", path, strerror(errno));
+	} else if (errno != ENOENT) {
+		good = set_aside(path, strerror(errno));	/* or the next one would take its place */
+	}
+	remove_stale(directory);
 	free(path);
 	return good;
 }

@@ -19,7 +19,7 @@
 struct snapshot;
 
 /* Reads what is there into an empty table; logs what it found (how many keys, how old), or that it was set aside. No
- * file is fine. False: there is one, and it can't even be set aside or read (logged). At boot. */
+ * file is fine. False: there is one that can't be used, nor be set aside (logged). At boot. */
 bool snapshot_load(const char *directory, struct table *t, uint32_t now_s);
 /* From bytes, for tests and fuzzing. False: *why (static) says what is wrong, and the table holds nothing of it. */
 bool snapshot_read(struct slice bytes, struct table *t, uint32_t now_s, const char **why) MUST_CHECK;

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import stat
@@ -253,3 +254,22 @@ def test_the_users_own_socket_is_found(lab, tmp_path):
 	daemon = start(lab, lab.https(1), at=tmp_path / "stickyd/admin.sock")
 	out = stickyctl(None, "--json", "status", env={"XDG_RUNTIME_DIR": str(tmp_path)})
 	assert json.loads(out.stdout)["pid"] == daemon.pid
+
+
+def test_no_descriptors_for_operators_cost_nobody_else_anything(lab):
+	"""Who knocks stays there; that must neither spin nor flood the log, and is over when there are descriptors again."""
+	daemon = start(lab, lab.https(1))
+	hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
+	resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (daemon.descriptors(), hard))
+	knocking = []
+	for _ in range(8):
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(str(daemon.admin_socket))
+		knocking.append(s)
+	daemon.wait_log("admin: nobody can be let in: Too many open files")
+	assert daemon.cpu_share(1.5) < 0.5
+	assert daemon.log.count("nobody can be let in") == 1
+	for s in knocking:
+		s.close()
+	resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
+	assert asked(daemon, "status")["workers"]

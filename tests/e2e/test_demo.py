@@ -17,8 +17,10 @@ COLUMNS = slice(0, 48), slice(48, 56), slice(58, 80), slice(82, 98), slice(100, 
 
 
 def demo(directory, stickyd=None, **how):
+	"""It hears SIGINT also where the tests do not, as in the background of a shell."""
 	return subprocess.Popen([str(RUN)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-		text=True, env=environment(STICKYD=str(stickyd or program()), TMPDIR=str(directory)), **how)
+		text=True, env=environment(STICKYD=str(stickyd or program()), TMPDIR=str(directory)),
+		preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **how)
 
 
 def rows_of(text):

@@ -285,9 +285,9 @@ test_unreadable(void **state)
 
 	(void)state;
 	assert_int_equal(symlink(SNAPSHOT_FILE, path), 0);
-	assert_false(snapshot_load(directory, t, NOW));
+	assert_true(snapshot_load(directory, t, NOW));
 	assert_int_equal(logged, 1);
-	assert_true(is_there(path));
+	assert_false(is_there(path));		/* or the next snapshot would take its place */
 	table_free(t);
 }
 
