@@ -18,6 +18,7 @@ struct redis_server_made {
 	pid_t pid; /* 0: it does not run */
 	char directory[64], socket[96];
 	unsigned port;
+	int held; /* bound to the port, so that it is nobody else's while the server is down */
 	redisContext *asker; /* NULL: not connected */
 };
 
@@ -115,16 +116,28 @@ server_kill(struct redis_server_made *s)
 	s->pid = 0;
 }
 
+/* Redis may bind it all the same: both say SO_REUSEADDR, and this one never listens. */
+static inline void
+server_hold_port(struct redis_server_made *s)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof at;
+	int on = 1;
+
+	s->held = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(s->held, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+	assert_int_equal(bind(s->held, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(getsockname(s->held, (struct sockaddr *)&at, &len), 0);
+	s->port = ntohs(at.sin_port);
+}
+
 static inline void
 server_make(struct redis_server_made *s)
 {
-	struct sockaddr_in at;
-
 	*s = (struct redis_server_made){ .directory = "/tmp/stickyd-test-redis-XXXXXX" };
 	assert_non_null(mkdtemp(s->directory));
 	snprintf(s->socket, sizeof s->socket, "%s/socket", s->directory);
-	close(wire_listen(&at));
-	s->port = ntohs(at.sin_port);
+	server_hold_port(s);
 	server_start(s);
 }
 
@@ -134,6 +147,7 @@ server_unmake(struct redis_server_made *s)
 	char command[128];
 
 	server_kill(s);
+	close(s->held);
 	snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
 	assert_int_equal(system(command), 0);
 }

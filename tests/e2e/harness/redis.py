@@ -46,7 +46,8 @@ class Redis:
 		self.directory.mkdir()
 		self.name, self.options = name, options
 		self.socket = self.directory / "redis.sock"
-		self.port = self._free_port()
+		self.held = self._held_port()	# nobody else's while the server is down
+		self.port = self.held.getsockname()[1]
 		self.speaker = None
 		self.start()
 
@@ -55,9 +56,12 @@ class Redis:
 		return shutil.which("redis-server") is not None
 
 	@staticmethod
-	def _free_port():
-		with socket.create_server(("127.0.0.1", 0)) as s:
-			return s.getsockname()[1]
+	def _held_port():
+		"""Redis may bind it all the same: both say SO_REUSEADDR, and this one never listens."""
+		s = socket.socket()
+		s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		s.bind(("127.0.0.1", 0))
+		return s
 
 	@property
 	def url(self):
