@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "run/control.h"
+#include "run/upgrade.h"
 
 #define DEFAULT_FILE SYSCONFDIR "/stickyd/stickyd.ini"
 
@@ -111,25 +112,36 @@ on_mistake(void *arg, const char *line)
 	fprintf(stderr, "stickyd: %s\n", line);
 }
 
+/* Takes over the configuration. */
 static int
 run(const struct options *o, struct conf *cf)
 {
+	struct heritage *h = NULL;
 	struct daemon *d;
 	int status = 0;
 
 	log_set_level(o->verbose ? LOG_LEVEL_DEBUG : (enum log_level)cf->log.level);
 	if (o->print && !o->check) {
 		conf_print(cf, stdout);
+		conf_free(cf);
 		return 0;
 	}
-	d = daemon_prepare(cf, o->check, on_mistake, NULL);
-	if (d == NULL)
+	if (!o->check && !heritage_take(&h)) {
+		conf_free(cf);
 		return 1;
+	}
+	d = daemon_prepare(cf, o->check, on_mistake, NULL);
+	if (d == NULL) {
+		heritage_free(h);
+		return 1;
+	}
 	if (o->print)
-		conf_print(cf, stdout);
+		conf_print(d->edition->conf, stdout);
+	d->verbose = o->verbose;
 	if (!o->check)
-		status = daemon_open(d, on_mistake, NULL) ? control_run(d) : 1;
+		status = daemon_open(d, h != NULL, on_mistake, NULL) ? control_run(d, &o->conf, h) : 1;
 	daemon_free(d);
+	heritage_free(h);
 	return status;
 }
 
@@ -141,6 +153,7 @@ main(int argc, char **argv)
 	bool good;
 	int status;
 
+	upgrade_remember(argv);
 	options_read(&o, argc, argv);
 	status = o.done;
 	if (status == -1) {
@@ -148,8 +161,9 @@ main(int argc, char **argv)
 		status = good ? run(&o, cf) : 1;
 		if (!good && cf != NULL)
 			daemon_check_parts(cf, on_mistake, NULL);
+		if (!good)
+			conf_free(cf);
 	}
-	conf_free(cf);
 	free(o.listen);
 	free(o.gateway);
 	return status;

@@ -43,7 +43,7 @@ affinity_add_legacy(struct affinity *a, conf_report_fn *report, void *arg)
 		return true;
 	a->source.legacy = mem_zalloc((src->pool->gateways + 1) * sizeof *src->legacy);
 	for (unsigned i = 0; i < src->pool->gateways; i++)
-		good = legacy_digest(&src->pool->gateway[i]->addr, src->legacy[i]) && good;
+		good = legacy_digest(gateway_address(src->pool->gateway[i]), src->legacy[i]) && good;
 	if (!good)
 		conf_complain(report, arg, src->conf->place,
 		    "[pool %s] cookie_legacy: can't be used: this OpenSSL has no MD5", src->conf->name);
@@ -79,7 +79,7 @@ affinity_new(const struct conf_pool *cf, struct pool *pool, const struct affinit
 	struct affinity *a = mem_zalloc(sizeof *a);
 	bool good;
 
-	a->source = (struct facts_source){ .conf = cf, .pool = pool, .table = shared->table };
+	a->source = (struct facts_source){ .conf = cf, .pool = pool, .table = shared->table, .moved = shared->moved };
 	a->shared = shared;
 	a->bare = bare_new(cf);
 	good = affinity_load_secret(cf, &a->source.signature, report, arg);
@@ -101,6 +101,12 @@ affinity_free(struct affinity *a)
 	issue_free(a->issue);
 	bare_free(a->bare);
 	free(a);
+}
+
+void
+affinity_adopt(struct affinity *new, const struct affinity *old)
+{
+	bare_adopt(new->bare, old->bare);
 }
 
 void
@@ -137,7 +143,7 @@ affinity_gather(const struct affinity *a, struct affinity_tools *tools, const st
 
 /* ---- put down: the cookie ---- */
 
-/* Time for a cookie with a later end, or of the new key? */
+/* Time for a cookie with a later end, or of the new key? (One by a former name is due as well.) */
 static bool
 cookie_is_due(const struct conf_cookie *cf, const struct seal_binding *b, uint64_t now_s)
 {
@@ -159,7 +165,8 @@ choice_issue(const struct affinity *a, const struct affinity_request *rq, const 
 		return;
 	if (holds_it || (f->is_legacy && f->known == choice->gateway))
 		choice->born_s = f->cookie.born_s;
-	choice->issue = !holds_it || cookie_is_due(&a->source.conf->cookie, &f->cookie, rq->now_s);
+	choice->issue = !holds_it || f->cookie.tag != gateway_tag(choice->gateway) ||
+	    cookie_is_due(&a->source.conf->cookie, &f->cookie, rq->now_s);
 	choice->end_legacy = f->shows_legacy;
 }
 
@@ -167,7 +174,7 @@ choice_issue(const struct affinity *a, const struct affinity_request *rq, const 
 
 /* The keys that may decide come first, the others are bound along. */
 static void
-question_of(const struct affinity *a, const struct facts *f, const struct gateway *proposed,
+question_of(const struct affinity *a, const struct facts *f, struct gateway *proposed,
     struct store_question *q)
 {
 	q->pool = a->source.pool;
@@ -279,16 +286,26 @@ affinity_is_worth_a_try(const struct affinity *a, const struct affinity_choice *
 {
 	if (choice->home == NULL)
 		return pool_has_room(a->source.pool);
-	return gateway_state(choice->home) == GATEWAY_UP && !gateway_is_full(choice->home);
+	if (gateway_keeps_clients(choice->home))
+		return !gateway_is_full(choice->home);
+	return gateway_state(choice->home) != GATEWAY_DOWN;	/* it is not waited for any more */
 }
 
 /* ---- cookies ---- */
+
+static struct seal_binding
+binding_of(const struct affinity_choice *choice, uint64_t now_s)
+{
+	return (struct seal_binding){
+		.tag = gateway_tag(choice->gateway), .born_s = choice->born_s, .seen_s = (uint32_t)now_s,
+	};
+}
 
 size_t
 affinity_seal(const struct affinity *a, struct sealer *sealer, const struct affinity_choice *choice, uint64_t now_s,
     char to[SEAL_TEXT])
 {
-	struct seal_binding b = { .tag = choice->gateway->tag, .born_s = choice->born_s, .seen_s = (uint32_t)now_s };
+	struct seal_binding b = binding_of(choice, now_s);
 
 	return seal_close(sealer, slice_of(a->source.pool->name), &b, to);
 }
@@ -297,7 +314,7 @@ size_t
 affinity_set_cookie(const struct affinity *a, struct sealer *sealer, const struct affinity_choice *choice,
     enum issue_which which, bool by_tls, uint64_t now_s, char to[ISSUE_TEXT])
 {
-	struct seal_binding b = { .tag = choice->gateway->tag, .born_s = choice->born_s, .seen_s = (uint32_t)now_s };
+	struct seal_binding b = binding_of(choice, now_s);
 
 	if (which == ISSUE_END_OF_LEGACY && !choice->end_legacy)
 		return 0;

@@ -5,7 +5,8 @@
  * The first selector that knows a gateway decides; where nothing is known, the pool's balance chooses. Then every key
  * on the request is bound to the gateway that was chosen, and the cookie is issued if `cookie` is listed and the
  * client does not already hold one that names it (or holds one whose idle time slides on). A client whose gateway is
- * down, full or gone is dealt with as on_down and on_full say, and stays where it was taken.
+ * down or full is dealt with as on_down and on_full say; one whose gateway is gone, or drains and its deadline has
+ * passed, is taken elsewhere. It stays where it was taken. A gateway that drains keeps its own until then.
  *
  * What was not known is bound as soon as it is decided, so that two requests with one new key can't part; what was
  * bound elsewhere is bound anew only when the new gateway has answered (affinity_settle), so that a gateway's bad
@@ -21,6 +22,7 @@
 #define AFFINITY_AFFINITY_H
 
 #include "affinity/issue.h"
+#include "affinity/moved.h"
 #include "affinity/selector.h"
 #include "store/history.h"
 #include "store/store.h"
@@ -28,7 +30,7 @@
 enum affinity_outcome {
 	AFFINITY_HIT,		/* to where it belongs */
 	AFFINITY_NEW,		/* it said nothing, or what nobody knew yet */
-	AFFINITY_REASSIGNED,	/* its gateway is down, full, gone, or was tried in vain */
+	AFFINITY_REASSIGNED,	/* its gateway is down, full, drained, gone, or was tried in vain */
 	AFFINITY_INVALID,	/* what it showed does not count; treated as new */
 	AFFINITY_REJECTED,	/* no gateway can take it */
 };
@@ -40,6 +42,7 @@ struct affinity;
 struct affinity_shared {
 	struct table *table;
 	struct history *history;
+	struct moved *moved;		/* NULL: nobody ever is */
 	struct iplimit *new_keys;	/* NULL: no limit */
 };
 
@@ -77,8 +80,9 @@ struct affinity_choice {
 	enum affinity_outcome outcome;
 	unsigned decided_by;		/* the selector's index, or the number of selectors: none of them */
 	const char *selector;		/* its text; "balance" in a pool without any; else "" */
-	/* Why not the gateway it belongs to: "down" "failed" "full" "gone"; or why what it showed does not count, as
-	 * selector.h says; "legacy" when another balancer's cookie decided; "" when there is nothing to say. */
+	/* Why not the gateway it belongs to: "down" "failed" "full" "draining" "gone"; or why what it showed does not
+	 * count, as selector.h says; "legacy" when another balancer's cookie decided, "rebalanced" when an
+	 * operator has moved it away; "" when there is nothing to say. */
 	const char *because;
 	bool issue;			/* the answer must carry affinity_set_cookie() */
 	bool end_legacy;		/* likewise ISSUE_END_OF_LEGACY */
@@ -108,6 +112,9 @@ enum affinity_cookie {
 struct affinity *affinity_new(const struct conf_pool *cf, struct pool *pool, const struct affinity_shared *shared,
     conf_report_fn *report, void *arg) MUST_CHECK;
 void affinity_free(struct affinity *a);		/* NULL is fine */
+/* Of a pool of the same name, which a reload replaces: takes over what is no configuration. Main thread; the old one
+ * may still be in use. */
+void affinity_adopt(struct affinity *new, const struct affinity *old);
 /* key_secret_file alone, to be freed; NULL where there is none. False: reported. */
 bool affinity_load_secret(const struct conf_pool *cf, struct signature **secret, conf_report_fn *report, void *arg)
     MUST_CHECK;
@@ -122,6 +129,25 @@ void affinity_settle(const struct affinity *a, struct affinity_tools *tools, con
 void affinity_release(struct affinity_choice *choice);
 /* Some of what a choice waits for (AFFINITY_WAIT) is there now. */
 bool affinity_is_worth_a_try(const struct affinity *a, const struct affinity_choice *choice);
+
+/* A client that is connected, as its session remembers it. */
+struct affinity_client {
+	bool has_key, has_cookie;
+	struct table_key key;		/* the first that its request carried */
+	char *key_text;			/* where a shared store has to be told; owned, NULL: it need not */
+	struct table_key cookie;	/* moved_key() of the one that it holds */
+};
+
+/* Of a request that has been chosen for. issued: the seal that it was given with the answer; none: the one that it
+ * showed. To be ended by affinity_client_fini(). */
+void affinity_know_client(const struct affinity *a, struct affinity_tools *tools, const struct affinity_request *rq,
+    const struct affinity_choice *choice, struct slice issued, struct affinity_client *c);
+void affinity_client_fini(struct affinity_client *c);
+/* It belongs there from now on, as far as there is anything by which it will be known again. */
+void affinity_move(const struct affinity *a, struct affinity_tools *tools, const struct affinity_client *c,
+    const struct gateway *from, struct gateway *to, uint64_t now_s);
+/* The seal in a Set-Cookie field's value that affinity_set_cookie() has made. */
+struct slice affinity_issued(struct slice set_cookie);
 
 /* The value of a Set-Cookie field for a choice that says `issue`; by_tls: the client came so. Returns its length; 0:
  * there is no such cookie, or it can't be made. */
@@ -138,7 +164,7 @@ struct slice affinity_unprefixed(struct slice value);
 
 /* NULL: keys count unsigned. */
 const struct signature *affinity_signature(const struct affinity *a);
-/* For operators. *why: "down" "full", or "" when it keeps it. */
+/* For operators. *why: "down" "full" "draining" "gone", or "" when it keeps it. */
 enum affinity_prospect affinity_prospect(const struct conf_pool *cf, const struct gateway *g, bool session,
     const char **why);
 size_t affinity_selectors(const struct affinity *a);

@@ -42,6 +42,14 @@ bare_free(struct bare *b)
 	free(b);
 }
 
+void
+bare_adopt(struct bare *new, const struct bare *old)
+{
+	atomic_store_explicit(&new->row, atomic_load_explicit(&old->row, memory_order_relaxed), memory_order_relaxed);
+	atomic_store_explicit(&new->said_ms, atomic_load_explicit(&old->said_ms, memory_order_relaxed),
+	    memory_order_relaxed);
+}
+
 static void
 bare_say(const struct bare *b, unsigned row)
 {

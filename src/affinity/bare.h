@@ -14,6 +14,9 @@ struct bare;
 
 struct bare *bare_new(const struct conf_pool *cf) MUST_CHECK;
 void bare_free(struct bare *b);			/* NULL is fine */
+/* Of the same pool, as the configuration said before: what it has said lately is not said again. Main thread; both
+ * may be in use. */
+void bare_adopt(struct bare *new, const struct bare *old);
 /* A request has come. */
 void bare_note(struct bare *b, bool carries_nothing);
 

@@ -22,9 +22,19 @@ enum affinity_prospect
 affinity_prospect(const struct conf_pool *cf, const struct gateway *g, bool session, const char **why)
 {
 	*why = "";
-	if (gateway_state(g) != GATEWAY_UP) {
+	switch (gateway_state(g)) {
+	case GATEWAY_DOWN:
 		*why = "down";
 		return prospect_of(&cf->on_down);
+	case GATEWAY_LEAVING:
+		*why = "draining";
+		return AFFINITY_IS_REASSIGNED;
+	case GATEWAY_GONE:
+		*why = "gone";
+		return AFFINITY_IS_REASSIGNED;
+	case GATEWAY_UP:
+	case GATEWAY_DRAINING:
+		break;
 	}
 	if (session && gateway_is_full(g)) {
 		*why = "full";
@@ -68,6 +78,16 @@ choice_hit(const struct affinity *a, const struct facts *f, struct affinity_choi
 	choice->because = f->is_legacy ? "legacy" : "";
 }
 
+/* It goes where it belongs, which is not what it shows. */
+static void
+choice_moved(const struct facts *f, struct affinity_choice *choice)
+{
+	choice->outcome = AFFINITY_REASSIGNED;
+	choice->decided_by = f->decided_by;
+	choice->because = "rebalanced";
+	choice->from = f->moved_from;
+}
+
 /* What it is called that a client did not go where it belongs. */
 static void
 choice_newcomer(const struct affinity *a, const struct affinity_request *rq, const struct facts *f,
@@ -76,7 +96,7 @@ choice_newcomer(const struct affinity *a, const struct affinity_request *rq, con
 	if ((f->known != NULL || f->gone != 0) && !rq->newcomer) {
 		choice->outcome = AFFINITY_REASSIGNED;
 		choice->because = f->known != NULL ? why_not : "gone";
-		choice->from = f->known != NULL ? f->known->tag : f->gone;
+		choice->from = f->known != NULL ? gateway_tag(f->known) : f->gone;
 	} else if (f->invalid != NULL) {
 		choice->outcome = AFFINITY_INVALID;
 		choice->because = f->invalid;
@@ -136,7 +156,10 @@ affinity_decide(const struct affinity *a, const struct affinity_request *rq, con
 	switch (prospect) {
 	case AFFINITY_KEEPS:
 		choice_take(choice, gateway_ref(f->known), rq->session);
-		choice_hit(a, f, choice);
+		if (f->moved_from != 0)
+			choice_moved(f, choice);
+		else
+			choice_hit(a, f, choice);
 		return AFFINITY_GO;
 	case AFFINITY_IS_REFUSED:
 		choice->outcome = AFFINITY_REJECTED;

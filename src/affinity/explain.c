@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "affinity/legacy.h"
+#include "affinity/moved.h"
 #include "pool/rendezvous.h"
 #include "store/table.h"
 
@@ -104,6 +105,19 @@ explain_moves_from(const struct explain_source *src, uint64_t tag, struct explai
 	e->moves = history_find(src->shared->history, NULL, tag, e->move, EXPLAIN_MOVES);
 }
 
+/* Its client was moved away from where it says. */
+static void
+explain_follow_move(const struct explain_source *src, struct slice seal, uint64_t now_s, struct explain *e)
+{
+	const struct affinity_shared *shared = src->shared;
+	uint64_t tag = moved_to(shared->moved, shared->table, slice_of(src->pool->name), seal, now_s);
+
+	if (tag == 0 || pool_find_tag(src->pool, tag) == NULL)
+		return;
+	explain_set_tag(src, tag, e);
+	e->is_moved = true;
+}
+
 /* False: it is no seal at all. */
 static bool
 explain_seal(const struct explain_source *src, struct slice value, uint64_t now_s, struct explain *e)
@@ -122,6 +136,7 @@ explain_seal(const struct explain_source *src, struct slice value, uint64_t now_
 	e->seen_s = b.seen_s;
 	explain_set_tag(src, b.tag, e);
 	explain_moves_from(src, b.tag, e);
+	explain_follow_move(src, seal, now_s, e);
 	return true;
 }
 
@@ -129,9 +144,10 @@ static const struct gateway *
 legacy_gateway(const struct pool *p, const struct legacy *l)
 {
 	for (unsigned i = 0; i < p->gateways; i++) {
+		const struct addr *addr = gateway_address(p->gateway[i]);
 		unsigned char digest[LEGACY_DIGEST];
 
-		if (legacy_digest(&p->gateway[i]->addr, digest) && memcmp(digest, l->digest, sizeof digest) == 0)
+		if (legacy_digest(addr, digest) && memcmp(digest, l->digest, sizeof digest) == 0)
 			return p->gateway[i];
 	}
 	return NULL;
@@ -158,7 +174,7 @@ explain_legacy(const struct explain_source *src, struct slice value, uint64_t no
 		return true;
 	}
 	e->home = EXPLAIN_BOUND;
-	explain_moves_from(src, e->gateway->tag, e);
+	explain_moves_from(src, gateway_tag(e->gateway), e);
 	return true;
 }
 
@@ -260,10 +276,14 @@ explain_future(const struct explain_source *src, struct explain *e)
 		return;
 	}
 	prospect = affinity_prospect(src->conf, e->gateway, true, &e->because);
-	if (prospect == AFFINITY_IS_REASSIGNED)
+	if (prospect == AFFINITY_IS_REASSIGNED) {
 		explain_newcomer(src, EXPLAIN_REASSIGNED, e);
-	else
+	} else if (prospect == AFFINITY_KEEPS && e->is_moved) {
+		e->fate = EXPLAIN_REASSIGNED;
+		e->because = "rebalanced";
+	} else {
 		e->fate = fates[prospect];
+	}
 }
 
 /* A text without a name is taken for a cookie where it is one, and for a key where the pool has keys. */

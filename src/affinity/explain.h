@@ -55,12 +55,13 @@ struct explain {
 	 * cookie that names none of our gateways); "" when it does. A key without signature is taken for signed. */
 	const char *why;
 	enum explain_home home;		/* shown where it can be read, though it may not count */
+	bool is_moved;			/* an operator has moved its client there, whatever the cookie says */
 	const struct gateway *gateway;	/* borrowed from the pool; with EXPLAIN_BOUND and EXPLAIN_HASHED */
 	const struct gateway *owner;	/* with assign = hash: whose the key is by rendezvous; else NULL */
 	uint32_t born_s, seen_s;	/* given or bound, last seen; 0: not known */
 	uint32_t confirmed_s;		/* a shared store said so; 0: it has not */
 	enum explain_fate fate;
-	const char *because;		/* "down" "full" "gone", or "" */
+	const char *because;		/* "down" "full" "draining" "gone" "rebalanced", or "" */
 	unsigned moves;			/* the latest first: of the key, or away from the cookie's gateway */
 	struct history_move move[EXPLAIN_MOVES];
 };

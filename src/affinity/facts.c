@@ -102,12 +102,31 @@ facts_add_key(const struct look *l, struct slice text, unsigned selector)
 }
 
 static void
-facts_note_cookie(struct facts *f, struct gateway *g, const struct seal_binding *b)
+facts_note_cookie(struct facts *f, const struct selector_found *found)
 {
 	if (f->cookie_names != NULL)
 		return;
-	f->cookie_names = g;
-	f->cookie = *b;
+	f->cookie_names = found->gateway;
+	f->cookie = found->binding;
+}
+
+/* A seal names a gateway, there or gone, unless its client was moved away from it. */
+static void
+facts_know_seal(const struct look *l, const struct selector_found *found, unsigned selector)
+{
+	const struct facts_source *src = l->src;
+	uint64_t tag = moved_to(src->moved, src->table, slice_of(src->pool->name), found->seal, l->rq->now_s);
+	struct gateway *to = tag != 0 ? pool_find_tag(src->pool, tag) : NULL;
+	struct facts *f = l->f;
+
+	if (f->seal.n == 0)
+		f->seal = found->seal;
+	if (to != NULL && to != found->gateway && f->known == NULL)
+		f->moved_from = found->binding.tag;
+	if (to != NULL || found->gateway != NULL)
+		facts_know(f, to != NULL ? to : found->gateway, selector);
+	else if (f->gone == 0)
+		f->gone = found->binding.tag;
 }
 
 static struct gateway *
@@ -173,13 +192,12 @@ facts_note(const struct look *l, const struct conf_selector *s, unsigned i, enum
 			f->invalid = found->why;
 		break;
 	case SELECTOR_GONE:
-		if (f->gone == 0)
-			f->gone = found->binding.tag;
+		facts_know_seal(l, found, i);
 		break;
 	case SELECTOR_GATEWAY:
-		facts_know(f, found->gateway, i);
+		facts_know_seal(l, found, i);
 		if (s->kind == CONF_SELECTOR_COOKIE)
-			facts_note_cookie(f, found->gateway, &found->binding);
+			facts_note_cookie(f, found);
 		break;
 	case SELECTOR_KEY:
 		facts_add_key(l, found->key, i);

@@ -7,6 +7,7 @@
 #ifndef AFFINITY_FACTS_H
 #define AFFINITY_FACTS_H
 
+#include "affinity/moved.h"
 #include "affinity/selector.h"
 #include "store/store.h"
 
@@ -15,6 +16,7 @@ struct facts_source {
 	const struct conf_pool *conf;
 	struct pool *pool;
 	struct table *table;
+	struct moved *moved;			/* NULL: nobody ever is */
 	struct signature *signature;		/* NULL: keys count unsigned */
 	unsigned char (*legacy)[16];		/* each gateway's, by its index; NULL: no cookie_legacy */
 };
@@ -32,10 +34,12 @@ struct facts {
 	struct gateway *known;			/* by the first selector that knows one; borrowed */
 	unsigned decided_by;			/* that one */
 	bool is_legacy;				/* it was another balancer's cookie */
+	uint64_t moved_from;			/* the tag in the seal that decided, whose client was moved since */
 	uint64_t gone;				/* the tag of the first that is named and gone; 0: none */
 	const char *invalid;			/* why the first that does not count does not; NULL: all count */
 	struct gateway *cookie_names;		/* what our cookie holds; NULL: no cookie */
 	struct seal_binding cookie;		/* with cookie_names; of a legacy cookie the times */
+	struct slice seal;			/* with cookie_names: as it was shown */
 	bool shows_legacy;			/* there is such a cookie, whatever it says */
 	bool is_bare;				/* nothing of what is looked for */
 	struct gateway *believed;		/* by the table, for the first key that is asked; borrowed */

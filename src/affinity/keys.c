@@ -21,7 +21,7 @@ key_bind(const struct affinity *a, struct affinity_tools *tools, const struct af
 {
 	bool shared = affinity_is_shared(a, tools);
 
-	table_bind(a->source.table, &k->key, g->tag, (uint32_t)rq->now_s, shared, NULL);
+	table_bind(a->source.table, &k->key, gateway_tag(g), (uint32_t)rq->now_s, shared, NULL);
 	if (shared)
 		store_tell(tools->store, a->source.pool, &k->text, 1, g);
 }
@@ -38,8 +38,8 @@ key_claim(const struct affinity *a, struct affinity_tools *tools, const struct a
 			key_bind(a, tools, rq, k, g);
 		return true;		/* else the store has bound it, and the table with it */
 	}
-	return table_claim(a->source.table, &k->key, g->tag, (uint32_t)rq->now_s, &b) == TABLE_NEW ||
-	    b.tag == g->tag;
+	return table_claim(a->source.table, &k->key, gateway_tag(g), (uint32_t)rq->now_s, &b) == TABLE_NEW ||
+	    gateway_is_tagged(g, b.tag);
 }
 
 bool
@@ -51,7 +51,7 @@ keys_claim(const struct affinity *a, struct affinity_tools *tools, const struct 
 	for (unsigned i = 0; i < f->keys; i++) {
 		const struct facts_key *k = &f->key[i];
 
-		if (k->is_bound && k->binding.tag == g->tag) {
+		if (k->is_bound && k->binding.tag == gateway_tag(g)) {
 			if (affinity_is_shared(a, tools))
 				store_renew(tools->store, a->source.pool, k->text, &k->binding, (uint32_t)rq->now_s);
 		} else if (k->is_bound || a->source.conf->assign == CONF_ASSIGN_HASH) {
@@ -67,13 +67,13 @@ bool
 keys_are_limited(const struct affinity *a, const struct affinity_request *rq, const struct facts *f)
 {
 	struct iplimit *limit = a->shared->new_keys;
-	bool entered;
+	bool entered, counted;
 
 	if (limit == NULL || rq->again || f->known != NULL || f->keys == 0 ||
 	    a->source.conf->assign == CONF_ASSIGN_HASH)
 		return false;
-	entered = iplimit_enter(limit, rq->client, clock_coarse_ms());
-	if (entered)
+	entered = iplimit_enter(limit, rq->client, clock_coarse_ms(), &counted);
+	if (counted)
 		iplimit_leave(limit, rq->client);	/* it is the rate that counts, not how many there are */
 	return !entered;
 }
@@ -86,7 +86,7 @@ keys_record_move(const struct affinity *a, const struct affinity_request *rq, co
 {
 	struct history_move m = {
 		.from = from,
-		.to = choice->gateway->tag,
+		.to = gateway_tag(choice->gateway),
 		.at_s = rq->now_s,
 		.why = choice->because[0] != '\0' ? choice->because : "selector",
 	};
@@ -94,6 +94,13 @@ keys_record_move(const struct affinity *a, const struct affinity_request *rq, co
 	if (key != NULL)
 		m.key = *key;
 	history_add(a->shared->history, &m);
+}
+
+/* Bound to it by a name that it had before is no move. */
+static bool
+is_bound_elsewhere(const struct facts_key *k, const struct gateway *g)
+{
+	return k->is_bound && !gateway_is_tagged(g, k->binding.tag);
 }
 
 static void
@@ -106,11 +113,11 @@ keys_rebind(const struct affinity *a, struct affinity_tools *tools, const struct
 	for (unsigned i = 0; i < f.keys; i++) {
 		const struct facts_key *k = &f.key[i];
 
-		if (k->is_bound && k->binding.tag == choice->gateway->tag)
+		if (k->is_bound && k->binding.tag == gateway_tag(choice->gateway))
 			continue;
 		if (choice->outcome == AFFINITY_REASSIGNED)
 			keys_record_move(a, rq, &k->key, choice->from, choice);
-		else if (choice->outcome == AFFINITY_HIT && k->is_bound)
+		else if (choice->outcome == AFFINITY_HIT && is_bound_elsewhere(k, choice->gateway))
 			keys_record_move(a, rq, &k->key, k->binding.tag, choice);
 		if (key_needs_entry(a, k, choice->gateway))
 			key_bind(a, tools, rq, k, choice->gateway);
@@ -128,7 +135,7 @@ keys_learn(const struct affinity *a, struct affinity_tools *tools, const struct 
 
 	k.key = table_key(a->source.table, slice_of(a->source.pool->name), text);
 	k.is_bound = table_get(a->source.table, &k.key, now_s, &k.binding);
-	if (k.is_bound && k.binding.tag == g->tag) {
+	if (k.is_bound && k.binding.tag == gateway_tag(g)) {
 		if (affinity_is_shared(a, tools))
 			store_renew(tools->store, a->source.pool, text, &k.binding, now_s);
 	} else if (k.is_bound || key_needs_entry(a, &k, g)) {

@@ -52,6 +52,7 @@ struct seal_ring {
 /* Keying costs more than opening does, so each key keeps a context of its own, and only the nonce is set each
  * time. */
 struct sealer {
+	unsigned users;
 	EVP_CIPHER_CTX *close;
 	EVP_CIPHER_CTX *open[SEAL_KEYS];
 	unsigned keys;
@@ -134,6 +135,13 @@ seal_ring_parse(struct slice text, unsigned *line, const char **why)
 		return r;
 	seal_ring_free(r);
 	return NULL;
+}
+
+/* Nobody who could measure it brings keys along. */
+bool
+seal_ring_same(const struct seal_ring *a, const struct seal_ring *b)
+{
+	return a->keys == b->keys && memcmp(a->key, b->key, a->keys * sizeof a->key[0]) == 0;
 }
 
 void
@@ -237,6 +245,7 @@ sealer_new(const struct seal_ring *r)
 {
 	struct sealer *s = mem_zalloc(sizeof *s);
 
+	s->users = 1;
 	s->close = EVP_CIPHER_CTX_new();
 	must(s->close != NULL && EVP_EncryptInit_ex2(s->close, r->cipher, r->key[0], NULL, NULL) == 1);
 	for (; s->keys < r->keys; s->keys++) {
@@ -248,10 +257,17 @@ sealer_new(const struct seal_ring *r)
 	return s;
 }
 
+struct sealer *
+sealer_share(struct sealer *s)
+{
+	s->users++;
+	return s;
+}
+
 void
 sealer_free(struct sealer *s)
 {
-	if (s == NULL)
+	if (s == NULL || --s->users != 0)
 		return;
 	EVP_CIPHER_CTX_free(s->close);
 	for (unsigned i = 0; i < SEAL_KEYS; i++)

@@ -42,11 +42,15 @@ enum seal_result {
 struct seal_ring *seal_ring_load(const char *state_dir, char **why) MUST_CHECK;
 /* The same from the file's text; *line: where the mistake is, 0: in the whole. *why is static. */
 struct seal_ring *seal_ring_parse(struct slice text, unsigned *line, const char **why) MUST_CHECK;
+/* The same keys in the same order: then sealers of the one are as good as the other's. */
+bool seal_ring_same(const struct seal_ring *a, const struct seal_ring *b) MUST_CHECK;
 void seal_ring_free(struct seal_ring *r);	/* NULL is fine; keys are wiped */
 
-/* Keeps nothing of the ring. */
+/* Keeps nothing of the ring. Its user is who made it, and */
 struct sealer *sealer_new(const struct seal_ring *r) MUST_CHECK;
-void sealer_free(struct sealer *s);		/* NULL is fine */
+/* one more: the same sealer. All users are of one thread. */
+struct sealer *sealer_share(struct sealer *s) MUST_CHECK;
+void sealer_free(struct sealer *s);		/* a user less; NULL is fine */
 
 /* Looks like a seal, of whoever's making. */
 bool seal_is_shaped(struct slice text) MUST_CHECK;

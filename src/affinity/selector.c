@@ -181,6 +181,7 @@ judge_seal(const struct look *l, struct slice text, struct selector_found *found
 	    &found->binding);
 	if (found->why != NULL)
 		return SELECTOR_INVALID;
+	found->seal = text;
 	found->gateway = pool_find_tag(rq->pool, found->binding.tag);
 	return found->gateway != NULL ? SELECTOR_GATEWAY : SELECTOR_GONE;
 }

@@ -51,6 +51,7 @@ struct selector_request {
 struct selector_found {
 	struct gateway *gateway;	/* borrowed from the pool */
 	struct seal_binding binding;	/* with SELECTOR_GATEWAY and SELECTOR_GONE */
+	struct slice seal;		/* likewise: as it was shown */
 	struct slice key;		/* with SELECTOR_KEY: in the head or the scratch */
 	/* With SELECTOR_INVALID: "malformed" "forged" "idle" "expired" "future" "unsigned" "signature" "too-long". */
 	const char *why;

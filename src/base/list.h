@@ -56,4 +56,16 @@ list_remove(struct list *l)
 	list_init(l);
 }
 
+/* All of `from`, in order, to the end of `to`. */
+static inline void
+list_move_all(struct list *to, struct list *from)
+{
+	while (!list_is_empty(from)) {
+		struct list *l = from->next;
+
+		list_remove(l);
+		list_add_tail(to, l);
+	}
+}
+
 #endif

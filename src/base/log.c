@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 static _Atomic(log_sink_fn *) log_sink;
+static _Atomic(log_sink_fn *) log_other;
 static atomic_int log_most = LOG_LEVEL_INFO;
 
 static const char *const log_names[] = {
@@ -24,6 +25,12 @@ void
 log_to(log_sink_fn *sink)
 {
 	atomic_store(&log_sink, sink);
+}
+
+void
+log_tee(log_sink_fn *tee)
+{
+	atomic_store(&log_other, tee);
 }
 
 void
@@ -59,7 +66,7 @@ void
 log_write(enum log_level level, const char *fmt, ...)
 {
 	char raw[LOG_LINE], text[LOG_LINE];
-	log_sink_fn *sink = atomic_load(&log_sink);
+	log_sink_fn *sink = atomic_load(&log_sink), *tee = atomic_load(&log_other);
 	va_list args;
 	int n;
 
@@ -71,6 +78,8 @@ log_write(enum log_level level, const char *fmt, ...)
 	if (n < 0)
 		return;
 	n = (int)log_escape(text, sizeof text, raw, (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1);
+	if (tee != NULL)
+		tee(level, slice_make(text, (size_t)n));
 	if (sink != NULL)
 		sink(level, slice_make(text, (size_t)n));
 	else

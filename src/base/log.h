@@ -22,6 +22,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_NOTICE, LOG_LEVEL_IN
 typedef void log_sink_fn(enum log_level level, struct slice text);
 
 void log_to(log_sink_fn *sink);		/* NULL: standard error again */
+/* Gets all lines, too, wherever they go; it may be called by several threads at once. NULL: nobody. */
+void log_tee(log_sink_fn *tee);
 void log_set_level(enum log_level most);
 bool log_is_on(enum log_level level);
 const char *log_level_name(enum log_level level);

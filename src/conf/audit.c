@@ -389,6 +389,20 @@ audit_cookie_names(struct audit *a, const struct section *s, const struct conf_p
 			audit_selector_cookie(a, s, p, &p->selector[i]);
 }
 
+/* Whoever says whom to trust takes it that somebody is asked for a certificate. */
+static void
+audit_gateway_tls(struct audit *a, const struct section *s, const struct conf_pool *p)
+{
+	if (p->gateway_tls || is_bad(s, "gateway_tls"))
+		return;
+	if (p->gateway_ca != NULL)
+		WRONG(a, s, section_place_of(s, "gateway_ca"), "gateway_ca",
+		    "is given, but gateway_tls is no; add 'gateway_tls = yes'");
+	if (p->gateway_sni != NULL)
+		WRONG(a, s, section_place_of(s, "gateway_sni"), "gateway_sni",
+		    "is given, but gateway_tls is no; add 'gateway_tls = yes'");
+}
+
 static void
 audit_pool(struct audit *a, const struct section *s)
 {
@@ -397,6 +411,7 @@ audit_pool(struct audit *a, const struct section *s)
 	if (!is_given(s, "gateway"))
 		WRONG(a, s, s->place, "gateway", "is missing; allowed: NAME HOST:PORT, as gw1 10.0.0.11:8000");
 	audit_gateways(a, s, p);
+	audit_gateway_tls(a, s, p);
 	audit_cookie(a, s, &p->cookie);
 	audit_cookie_names(a, s, p);
 	if (!is_bad(s, "affinity"))

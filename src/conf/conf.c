@@ -61,7 +61,7 @@ static void
 fields_fini(enum schema_kind kind, void *base)
 {
 	SCHEMA_EACH(row, kind)
-		if (row->type != NULL && row->type->fini != NULL)
+		if (row->type->fini != NULL)
 			row->type->fini(row, base);
 }
 
@@ -117,8 +117,7 @@ section_print(enum schema_kind kind, const char *name, const void *base, FILE *t
 	fprintf(to, "%s[%s%s%s]\n", kind == SCHEMA_GLOBAL ? "" : "\n", schema_sections[kind].name,
 	    name != NULL ? " " : "", name != NULL ? name : "");
 	SCHEMA_EACH(row, kind)
-		if (row->type != NULL)
-			row_print(row, base, to);
+		row_print(row, base, to);
 }
 
 void
@@ -141,9 +140,8 @@ conf_print_schema(FILE *to)
 {
 	for (enum schema_kind kind = 0; kind < SCHEMA_KINDS; kind++)
 		SCHEMA_EACH(row, kind)
-			fprintf(to, "%s\t%s\t%s\t%s\t%s\t%s\n", schema_sections[kind].name, row->key,
-			    row->preset != NULL ? row->preset : "", row->restart ? "restart" : "reload",
-			    row->type != NULL ? "supported" : "later", row->help);
+			fprintf(to, "%s\t%s\t%s\t%s\t%s\n", schema_sections[kind].name, row->key,
+			    row->preset != NULL ? row->preset : "", row->restart ? "restart" : "reload", row->help);
 }
 
 const struct conf_pool *

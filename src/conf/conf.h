@@ -75,7 +75,13 @@ struct conf_policy {
 	uint64_t wait_ms;		/* with CONF_POLICY_WAIT */
 };
 
+/* low to high, both included */
+struct conf_range {
+	unsigned low, high;
+};
+
 #define CONF_SELECTORS_MAX 16		/* of a pool */
+#define CONF_WEIGHT_MOST 256		/* of a gateway */
 
 struct conf_selector {
 	enum conf_selector_kind kind;
@@ -207,10 +213,21 @@ struct conf_pool {
 	enum conf_duplicate duplicate;
 	enum conf_balance balance;
 	enum conf_check check;
-	char *check_path;
-	unsigned check_expect_low, check_expect_high;
+	char *check_path, *check_method;
+	char *check_host;		/* NULL: the gateway's address */
+	struct conf_range *check_expect;	/* statuses that are good, by HTTP */
+	size_t check_expects;
 	uint64_t check_interval_ms, check_timeout_ms;
 	unsigned check_rise, check_fall;
+	unsigned eject_after;		/* failures in a row; 0: never */
+	uint64_t eject_time_ms, slow_start_ms;
+	bool gateway_tls, gateway_verify;
+	char *gateway_ca;		/* NULL: the system's */
+	char *gateway_sni;		/* NULL: the host of the address, where that is a name */
+	struct conf_place gateway_ca_place;
+	struct conf_rate drain_rate;	/* never 0: sessions closed when a drain's deadline has passed */
+	uint64_t drain_deadline_ms;	/* 0: none */
+	unsigned died_close;		/* 1014, or 1001 */
 	uint64_t connect_timeout_ms, response_timeout_ms;
 	unsigned retries;
 	unsigned idle_connections;
@@ -260,7 +277,7 @@ struct conf *conf_load_bytes(const char *bytes, size_t n, const char *name, conf
 void conf_free(struct conf *c);			/* NULL is fine */
 /* The effective configuration, every supported key, in a form that conf_load reads again to the same value. */
 void conf_print(const struct conf *c, FILE *to);
-/* One line for each key of the schema: "section key default reload|restart supported|later help", for the checks. */
+/* One line for each key of the schema: "section key default reload|restart help", for the checks. */
 void conf_print_schema(FILE *to);
 
 const struct conf_pool *conf_pool_find(const struct conf *c, const char *name);

@@ -105,23 +105,6 @@ is_first(struct loader *l, const struct schema_row *row, struct conf_place place
 	return false;
 }
 
-/* A key of a later version may say only what this one does anyway. */
-static void
-loader_later(struct loader *l, const struct schema_row *row, struct slice text, struct conf_place place)
-{
-	char quoted[MISTAKE_QUOTE];
-
-	if (row->present != NULL && slice_eq(text, slice_of(row->present)))
-		return;
-	mistake_quote(text, quoted);
-	if (row->present != NULL)
-		section_wrong(loader_section(l), l->conf, &l->mistakes, place, row->key,
-		    "%s is not in this version; allowed: %s", quoted, row->present);
-	else
-		section_wrong(loader_section(l), l->conf, &l->mistakes, place, row->key,
-		    "%s is not in this version; leave the key out", quoted);
-}
-
 static void
 loader_unknown_key(struct loader *l, struct slice key, struct conf_place place)
 {
@@ -131,8 +114,7 @@ loader_unknown_key(struct loader *l, struct slice key, struct conf_place place)
 
 	nearest_init(&n, key);
 	SCHEMA_EACH(row, s->kind)
-		if (row->type != NULL)
-			nearest_try(&n, row->key);
+		nearest_try(&n, row->key);
 	section_wrong(s, l->conf, &l->mistakes, place, copy, "unknown key%s",
 	    n.name != NULL ? nearest_hint(&n, hint) : "; see stickyd.ini(5)");
 	free(copy);
@@ -143,7 +125,7 @@ loader_key(struct loader *l, const struct schema_row *row, struct slice value, s
 {
 	size_t section = l->source->section;
 
-	if (row->type != NULL && !is_first(l, row, place))
+	if (!is_first(l, row, place))
 		return;
 	if (!expand_value(&l->expand, value)) {
 		section_key(loader_section(l), row)->is_bad = true;
@@ -151,11 +133,9 @@ loader_key(struct loader *l, const struct schema_row *row, struct slice value, s
 		return;
 	}
 	value = slice_trim(slice_make(l->expand.text, l->expand.n));
-	if (row->type == NULL)
-		loader_later(l, row, value, place);
-	else if (value.n == 0 && row->may_be_empty)
+	if (value.n == 0 && row->may_be_empty)
 		return;
-	else if (row->type == &type_include)
+	if (row->type == &type_include)
 		loader_include(l, section, value, place);
 	else
 		loader_read_value(l, section, row, value, place);
@@ -555,7 +535,7 @@ static void
 section_fill(const struct section *s, struct conf *c)
 {
 	SCHEMA_EACH(row, s->kind)
-		if (row->type != NULL && row->type->read != NULL && row->preset != NULL &&
+		if (row->type->read != NULL && row->preset != NULL &&
 		    section_key(s, row)->place.file == NULL)
 			read_preset(section_base(s, c), row);
 }

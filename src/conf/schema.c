@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The table. Rows of one section stand together, in the order in which they are printed. A row of a later version has
- * no type: such a key is refused, but for the one text that asks for what this version does anyway.
- */
+/* The table. Rows of one section stand together, in the order in which they are printed. */
 #include "conf/schema.h"
 
 #include "base/check.h"
@@ -20,7 +17,6 @@
 #define PLACE(kind, field) .place_at = offsetof(struct conf_##kind, field)
 #define ALSO(kind, field) .also = offsetof(struct conf_##kind, field)
 #define BETWEEN(least, most) .min = (least), .max = (most)
-#define LATER .type = NULL
 
 const struct schema_section schema_sections[SCHEMA_KINDS] = {
 	[SCHEMA_GLOBAL] = { "global", false },
@@ -33,47 +29,48 @@ const struct schema_section schema_sections[SCHEMA_KINDS] = {
 };
 
 static const struct type_word level_words[] = {
-	{ "error", LOG_LEVEL_ERROR, false }, { "warn", LOG_LEVEL_WARN, false }, { "notice", LOG_LEVEL_NOTICE, false },
-	{ "info", LOG_LEVEL_INFO, false }, { "debug", LOG_LEVEL_DEBUG, false }, { NULL, 0, false }
+	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "notice", LOG_LEVEL_NOTICE },
+	{ "info", LOG_LEVEL_INFO }, { "debug", LOG_LEVEL_DEBUG }, { NULL, 0 }
 };
 static const struct type_word output_words[] = {
-	{ "stderr", CONF_LOG_STDERR, false }, { "syslog", CONF_LOG_SYSLOG, false },
-	{ "journal", CONF_LOG_JOURNAL, false }, { NULL, 0, false }
+	{ "stderr", CONF_LOG_STDERR }, { "syslog", CONF_LOG_SYSLOG },
+	{ "journal", CONF_LOG_JOURNAL }, { NULL, 0 }
 };
 static const struct type_word access_words[] = {
-	{ "off", CONF_LOG_OFF, false }, { "stdout", CONF_LOG_STDOUT, false }, { "stderr", CONF_LOG_STDERR, false },
-	{ "syslog", CONF_LOG_SYSLOG, false }, { NULL, 0, false }
+	{ "off", CONF_LOG_OFF }, { "stdout", CONF_LOG_STDOUT }, { "stderr", CONF_LOG_STDERR },
+	{ "syslog", CONF_LOG_SYSLOG }, { NULL, 0 }
 };
 static const struct type_word format_words[] = {
-	{ "text", CONF_FORMAT_TEXT, false }, { "json", CONF_FORMAT_JSON, false }, { NULL, 0, false }
+	{ "text", CONF_FORMAT_TEXT }, { "json", CONF_FORMAT_JSON }, { NULL, 0 }
 };
 static const struct type_word store_words[] = {
-	{ "memory", CONF_STORE_MEMORY, false }, { "redis", CONF_STORE_REDIS, false }, { NULL, 0, false }
+	{ "memory", CONF_STORE_MEMORY }, { "redis", CONF_STORE_REDIS }, { NULL, 0 }
 };
 static const struct type_word proxy_words[] = {
-	{ "no", CONF_PROXY_NO, false }, { "required", CONF_PROXY_REQUIRED, false }, { NULL, 0, false }
+	{ "no", CONF_PROXY_NO }, { "required", CONF_PROXY_REQUIRED }, { NULL, 0 }
 };
 static const struct type_word assign_words[] = {
-	{ "table", CONF_ASSIGN_TABLE, false }, { "hash", CONF_ASSIGN_HASH, false }, { NULL, 0, false }
+	{ "table", CONF_ASSIGN_TABLE }, { "hash", CONF_ASSIGN_HASH }, { NULL, 0 }
 };
 static const struct type_word balance_words[] = {
-	{ "roundrobin", CONF_BALANCE_ROUNDROBIN, false }, { "leastconn", CONF_BALANCE_LEASTCONN, false },
-	{ "random", CONF_BALANCE_RANDOM, false }, { "hash", CONF_BALANCE_HASH, false }, { NULL, 0, false }
+	{ "roundrobin", CONF_BALANCE_ROUNDROBIN }, { "leastconn", CONF_BALANCE_LEASTCONN },
+	{ "random", CONF_BALANCE_RANDOM }, { "hash", CONF_BALANCE_HASH }, { NULL, 0 }
 };
 static const struct type_word check_words[] = {
-	{ "none", CONF_CHECK_NONE, false }, { "tcp", CONF_CHECK_TCP, false }, { "http", CONF_CHECK_HTTP, false },
-	{ "websocket", CONF_CHECK_WEBSOCKET, true }, { NULL, 0, false }
+	{ "none", CONF_CHECK_NONE }, { "tcp", CONF_CHECK_TCP }, { "http", CONF_CHECK_HTTP },
+	{ "websocket", CONF_CHECK_WEBSOCKET }, { NULL, 0 }
 };
 static const struct type_word samesite_words[] = {
-	{ "unset", CONF_SAMESITE_UNSET, false }, { "lax", CONF_SAMESITE_LAX, false },
-	{ "strict", CONF_SAMESITE_STRICT, false }, { "none", CONF_SAMESITE_NONE, false }, { NULL, 0, false }
+	{ "unset", CONF_SAMESITE_UNSET }, { "lax", CONF_SAMESITE_LAX },
+	{ "strict", CONF_SAMESITE_STRICT }, { "none", CONF_SAMESITE_NONE }, { NULL, 0 }
 };
 static const struct type_word auto_words[] = {
-	{ "no", CONF_NO, false }, { "yes", CONF_YES, false }, { "auto", CONF_AUTO, false }, { NULL, 0, false }
+	{ "no", CONF_NO }, { "yes", CONF_YES }, { "auto", CONF_AUTO }, { NULL, 0 }
 };
 static const struct type_word duplicate_words[] = {
-	{ "allow", CONF_DUPLICATE_ALLOW, false }, { "close-old", CONF_DUPLICATE_CLOSE_OLD, false }, { NULL, 0, false }
+	{ "allow", CONF_DUPLICATE_ALLOW }, { "close-old", CONF_DUPLICATE_CLOSE_OLD }, { NULL, 0 }
 };
+static const struct type_word close_words[] = { { "1014", 1014 }, { "1001", 1001 }, { NULL, 0 } };
 
 static const struct schema_row rows[] = {
 	{ SCHEMA_GLOBAL, "workers", &type_workers, "auto", AT(global, workers), ALSO(global, workers_auto),
@@ -185,9 +182,12 @@ static const struct schema_row rows[] = {
 	{ SCHEMA_POOL, "check", &type_word, "tcp", AT(pool, check), .words = check_words,
 	  .help = "how gateways are checked" },
 	{ SCHEMA_POOL, "check_path", &type_url_path, "/healthz", AT(pool, check_path),
-	  .help = "what an HTTP check asks for" },
-	{ SCHEMA_POOL, "check_expect", &type_status_range, "200-399", AT(pool, check_expect_low),
-	  ALSO(pool, check_expect_high), .help = "statuses that are good" },
+	  .help = "what a check by HTTP or WebSocket asks for" },
+	{ SCHEMA_POOL, "check_method", &type_method, "GET", AT(pool, check_method), .help = "by which method" },
+	{ SCHEMA_POOL, "check_host", &type_host, NULL, AT(pool, check_host), .may_be_empty = true,
+	  .help = "of which host; none = the gateway's address" },
+	{ SCHEMA_POOL, "check_expect", &type_statuses, "200-399", AT(pool, check_expect), ALSO(pool, check_expects),
+	  .help = "statuses that are good" },
 	{ SCHEMA_POOL, "check_interval", &type_time, "2s", AT(pool, check_interval_ms), BETWEEN(10, HOUR),
 	  .help = "between two checks of a gateway" },
 	{ SCHEMA_POOL, "check_timeout", &type_time, "1s", AT(pool, check_timeout_ms), BETWEEN(1, HOUR),
@@ -196,11 +196,12 @@ static const struct schema_row rows[] = {
 	  .help = "good checks in a row until a gateway is up" },
 	{ SCHEMA_POOL, "check_fall", &type_count, "3", AT(pool, check_fall), BETWEEN(1, 100),
 	  .help = "bad checks in a row until a gateway is down" },
-	{ SCHEMA_POOL, "eject_after", LATER, .preset = "5", .present = "0",
-	  .help = "failures in a row before a gateway is set aside" },
-	{ SCHEMA_POOL, "eject_time", LATER, .preset = "30s", .help = "how long it is set aside" },
-	{ SCHEMA_POOL, "slow_start", LATER, .preset = "0", .present = "0",
-	  .help = "time in which a gateway that returns takes more and more newcomers" },
+	{ SCHEMA_POOL, "eject_after", &type_count, "5", AT(pool, eject_after), BETWEEN(0, 1000000),
+	  .help = "failures in traffic, in a row, before a gateway is set aside; 0 = never" },
+	{ SCHEMA_POOL, "eject_time", &type_time, "30s", AT(pool, eject_time_ms), BETWEEN(1, DAY),
+	  .help = "how long it is set aside" },
+	{ SCHEMA_POOL, "slow_start", &type_time, "0", AT(pool, slow_start_ms), BETWEEN(1, DAY), .zero_too = true,
+	  .help = "time in which a gateway that returns takes more and more newcomers; 0 = at once" },
 	{ SCHEMA_POOL, "connect_timeout", &type_time, "1s", AT(pool, connect_timeout_ms), BETWEEN(1, HOUR),
 	  .help = "for a connection to a gateway" },
 	{ SCHEMA_POOL, "response_timeout", &type_time, "30s", AT(pool, response_timeout_ms), BETWEEN(1, DAY),
@@ -209,18 +210,26 @@ static const struct schema_row rows[] = {
 	  .help = "further gateways tried when one refuses the connection" },
 	{ SCHEMA_POOL, "idle_connections", &type_count, "32", AT(pool, idle_connections), BETWEEN(0, 100000),
 	  .help = "connections kept per worker and gateway for plain requests" },
-	{ SCHEMA_POOL, "gateway_tls", LATER, .preset = "no", .present = "no", .help = "whether gateways speak TLS" },
-	{ SCHEMA_POOL, "gateway_ca", LATER, .help = "who signs gateways' certificates" },
-	{ SCHEMA_POOL, "gateway_sni", LATER, .help = "name asked of gateways" },
-	{ SCHEMA_POOL, "gateway_verify", LATER, .help = "whether gateways' certificates are verified" },
+	{ SCHEMA_POOL, "gateway_tls", &type_switch, "no", AT(pool, gateway_tls),
+	  .help = "whether gateways speak TLS" },
+	{ SCHEMA_POOL, "gateway_ca", &type_file, NULL, AT(pool, gateway_ca), PLACE(pool, gateway_ca_place),
+	  .may_be_empty = true, .help = "who signs gateways' certificates; none = whom the system trusts" },
+	{ SCHEMA_POOL, "gateway_sni", &type_server_name, NULL, AT(pool, gateway_sni), .may_be_empty = true,
+	  .help = "name that is asked for and expected; none = the host of the gateway's address" },
+	{ SCHEMA_POOL, "gateway_verify", &type_switch, "yes", AT(pool, gateway_verify),
+	  .help = "whether gateways' certificates are verified" },
 	{ SCHEMA_POOL, "tunnel_idle", &type_time, "1h", AT(pool, tunnel_idle_ms), BETWEEN(1, YEAR),
 	  .help = "an upgraded stream with no byte either way is ended after this" },
 	{ SCHEMA_POOL, "ping_interval", &type_time, "0", AT(pool, ping_interval_ms), BETWEEN(10, DAY),
 	  .zero_too = true, .help = "WebSocket ping to both sides when quiet; 0 = none" },
 	{ SCHEMA_POOL, "tcp_user_timeout", &type_time, "30s", AT(pool, tcp_user_timeout_ms), BETWEEN(SECOND, DAY),
 	  .zero_too = true, .help = "how long sent bytes may stay unacknowledged; 0 = as the system has it" },
-	{ SCHEMA_POOL, "drain_rate", LATER, .preset = "200/s",
-	  .help = "sessions closed per second when a drain ends" },
+	{ SCHEMA_POOL, "drain_rate", &type_rate, "200/s", AT(pool, drain_rate), .min = 1,
+	  .help = "sessions closed per second when a drain's deadline has passed" },
+	{ SCHEMA_POOL, "drain_deadline", &type_time, "0", AT(pool, drain_deadline_ms), BETWEEN(1, YEAR),
+	  .zero_too = true, .help = "of drains for which nobody says one; 0 = sessions go on until they end" },
+	{ SCHEMA_POOL, "died_close", &type_word, "1014", AT(pool, died_close), .words = close_words,
+	  .help = "close code of sessions whose gateway died" },
 	{ SCHEMA_POOL, "cookie_name", &type_cookie_name, "STICKYD", AT(pool, cookie.name),
 	  .help = "name of the cookie" },
 	{ SCHEMA_POOL, "cookie_path", &type_cookie_path, "/", AT(pool, cookie.path), .help = "its Path" },

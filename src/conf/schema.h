@@ -31,7 +31,7 @@ struct type_word;
 struct schema_row {
 	enum schema_kind kind;
 	const char *key;
-	const struct type *type;	/* NULL: of a later version */
+	const struct type *type;
 	const char *preset;		/* the text that counts where none is given; NULL: none does */
 	bool restart;			/* a reload does not change it */
 	bool may_be_empty;		/* "key =" is none at all */
@@ -41,7 +41,6 @@ struct schema_row {
 	const struct type_word *words;	/* ends with NULL */
 	size_t at, also;		/* of the field in the section's struct; of a second, where there is one */
 	size_t place_at;		/* of the place where it was given, for those who open it; 0: not kept */
-	const char *present;		/* of a later version: the text that means what this does; NULL: none does */
 	const char *help;
 };
 

@@ -31,9 +31,8 @@ read_word(struct type_reading *r)
 	const struct type_word *found = type_word_find(r->row->words, r->text);
 	char allowed[TYPE_ALLOWED];
 
-	if (found == NULL || found->is_later)
-		return type_fails(r, found != NULL ? TYPE_LATER : "is not known", "%s",
-		    type_words_allowed(r->row->words, allowed));
+	if (found == NULL)
+		return type_fails(r, "is not known", "%s", type_words_allowed(r->row->words, allowed));
 	*(int *)type_field_to_set(r) = found->value;
 	return true;
 }
@@ -195,11 +194,17 @@ text_size(const struct schema_row *row, const void *base, size_t i)
 
 const struct type type_size = { .read = read_size, .text = text_size };
 
+/* Where no limit is not meant, the least is 1. */
 static bool
 read_rate(struct type_reading *r)
 {
-	return value_rate(r->text, type_field_to_set(r)) ||
-	    type_fails(r, "is not a rate", "0/s to 1000000/s, or 0/m to 1000000/m");
+	struct conf_rate *to = type_field_to_set(r);
+	unsigned least = (unsigned)r->row->min;
+	bool is_rate = value_rate(r->text, to);
+
+	return (is_rate && to->count >= least) ||
+	    type_fails(r, is_rate ? "is out of range" : "is not a rate", "%u/s to 1000000/s, or %u/m to 1000000/m",
+	    least, least);
 }
 
 static char *
@@ -211,27 +216,3 @@ text_rate(const struct schema_row *row, const void *base, size_t i)
 }
 
 const struct type type_rate = { .read = read_rate, .text = text_rate };
-
-static bool
-read_status_range(struct type_reading *r)
-{
-	unsigned *low = type_field_to_set(r), *high = type_also_to_set(r);
-	struct slice last = r->text, first = slice_cut(&last, '-');
-
-	if (!value_status(first, low) || !value_status(last.p != NULL ? last : first, high) || *low > *high)
-		return type_fails(r, "is not a range of statuses", "100 to 599, written as 204 or 200-399");
-	return true;
-}
-
-static char *
-text_status_range(const struct schema_row *row, const void *base, size_t i)
-{
-	unsigned low = *(const unsigned *)type_field(row, base);
-	unsigned high = *(const unsigned *)type_also(row, base);
-
-	if (i != 0)
-		return NULL;
-	return low == high ? mem_printf("%u", low) : mem_printf("%u-%u", low, high);
-}
-
-const struct type type_status_range = { .read = read_status_range, .text = text_status_range };

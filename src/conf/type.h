@@ -34,13 +34,12 @@ struct type {
 struct type_word {
 	const char *word;
 	int value;
-	bool is_later;			/* known, but not in this version */
 };
 
 extern const struct type type_affinity, type_binds, type_certificates, type_cookie_domain, type_cookie_name,
-    type_cookie_path, type_count, type_file, type_gateways, type_hosts, type_include, type_listen, type_log_target,
-    type_name, type_names, type_networks, type_policy, type_protocols, type_rate, type_redirect, type_size,
-    type_socket, type_state_dir, type_status_range, type_switch, type_time, type_url, type_url_path, type_user,
-    type_word, type_workers;
+    type_cookie_path, type_count, type_file, type_gateways, type_host, type_hosts, type_include, type_listen,
+    type_log_target, type_method, type_name, type_names, type_networks, type_policy, type_protocols, type_rate,
+    type_redirect, type_server_name, type_size, type_socket, type_state_dir, type_statuses, type_switch, type_time,
+    type_url, type_url_path, type_user, type_word, type_workers;
 
 #endif

@@ -63,7 +63,7 @@ static bool
 read_protocols(struct type_reading *r)
 {
 	return slice_eq(r->text, SLICE_LIT("http/1.1")) ||
-	    type_fails(r, slice_eq(r->text, SLICE_LIT("h2")) ? TYPE_LATER : "is not known", "http/1.1");
+	    type_fails(r, slice_eq(r->text, SLICE_LIT("h2")) ? "is not in this version" : "is not known", "http/1.1");
 }
 
 static char *

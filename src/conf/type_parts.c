@@ -50,8 +50,7 @@ type_words_allowed(const struct type_word *words, char text[TYPE_ALLOWED])
 
 	text[0] = '\0';
 	for (; words->word != NULL; words++)
-		if (!words->is_later)
-			n += (size_t)snprintf(text + n, TYPE_ALLOWED - n, "%s%s", n != 0 ? " " : "", words->word);
+		n += (size_t)snprintf(text + n, TYPE_ALLOWED - n, "%s%s", n != 0 ? " " : "", words->word);
 	return text;
 }
 

@@ -14,7 +14,6 @@
 #define TYPE_URL_BYTES 2048
 #define TYPE_SOCKET_BYTES 107	/* of sun_path (unix(7)), with its NUL 108 */
 #define TYPE_NAME_BYTES 64	/* of a cookie, a header, a parameter */
-#define TYPE_LATER "is not in this version"
 
 /* The row's field in a section's struct, and its second one. */
 static inline const void *
@@ -47,7 +46,7 @@ bool type_fails(struct type_reading *r, const char *what, const char *fmt, ...) 
 /* Words. */
 const struct type_word *type_word_find(const struct type_word *words, struct slice text);	/* NULL: unknown */
 const struct type_word *type_word_of_value(const struct type_word *words, int value);
-/* Those of this version, with blanks between them. Returns text. */
+/* With blanks between them. Returns text. */
 const char *type_words_allowed(const struct type_word *words, char text[TYPE_ALLOWED]);
 
 /* For types whose field is a string, NULL where none was given; type_set_string is always true. */

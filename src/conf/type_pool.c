@@ -7,7 +7,6 @@
 #include "conf/type_parts.h"
 #include "conf/value.h"
 
-#define WEIGHT_MOST 256
 #define SESSIONS_MOST 10000000
 
 /* ---- gateways ---- */
@@ -30,7 +29,7 @@ read_gateway_option(struct slice option, struct conf_gateway *g)
 	struct slice value = option, name = slice_cut(&value, '=');
 
 	if (slice_eq(name, SLICE_LIT("weight")))
-		return option_number(value, WEIGHT_MOST, &g->weight);
+		return option_number(value, CONF_WEIGHT_MOST, &g->weight);
 	if (slice_eq(name, SLICE_LIT("max_sessions")))
 		return option_number(value, SESSIONS_MOST, &g->max_sessions);
 	if (!slice_eq(option, SLICE_LIT("backup")))
@@ -54,7 +53,7 @@ read_gateways(struct type_reading *r)
 	while (rest.n != 0)
 		if (!read_gateway_option(value_word(&rest), &g))
 			return type_fails(r, "has an option that is not known",
-			    "weight=0 to weight=%d, max_sessions=0 to max_sessions=%d, backup", WEIGHT_MOST,
+			    "weight=0 to weight=%d, max_sessions=0 to max_sessions=%d, backup", CONF_WEIGHT_MOST,
 			    SESSIONS_MOST);
 	g.name = mem_slicedup(name);
 	g.address = mem_slicedup(address);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Hosts, and redirects to them. */
+/* Hosts, of routes and of gateways, and redirects to them. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,6 +41,33 @@ read_hosts(struct type_reading *r)
 }
 
 const struct type type_hosts = { true, read_hosts, type_text_strings, type_fini_strings };
+
+/* As Host has it. */
+static bool
+read_host(struct type_reading *r)
+{
+	struct value_address a;
+	bool is_host = is_route_host(r->text) && !slice_has_prefix(r->text, SLICE_LIT("*"));
+
+	return is_host || value_host_port(r->text, &a) ? type_set_string(r) :
+	    type_fails(r, "is not a host", "a host name or address, with or without a port, as game.example.com");
+}
+
+const struct type type_host = { .read = read_host, .text = type_text_string, .fini = type_fini_string };
+
+/* SNI has names alone, no addresses (RFC 6066, 3). */
+static bool
+read_server_name(struct type_reading *r)
+{
+	char *with_port = mem_printf("%.*s:1", SLICE_FMT(r->text));
+	struct value_address a;
+	bool is_name = value_host_port(slice_of(with_port), &a) && a.family == VALUE_NAME;
+
+	free(with_port);
+	return is_name ? type_set_string(r) : type_fails(r, "is not a host name", "a name, as gw.example.com");
+}
+
+const struct type type_server_name = { .read = read_server_name, .text = type_text_string, .fini = type_fini_string };
 
 /* Each "{" of a redirect's target must begin a placeholder. */
 static bool

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,28 +19,36 @@
 #include "net/unixsock.h"
 
 #define DEFAULT_PATH "/run/stickyd/admin.sock"
-#define TIMEOUT_S 30
+#define SEND_S 30
 #define ANSWER_MAX (64 << 20)
 #define READ_BYTES 65536
 
 /* ---- the connection ---- */
 
+/* Whose it is, as far as one can see. */
 static char *
-group_of(const char *path)
+owner_of(const char *path)
 {
-	struct group *g;
+	struct passwd *user;
+	struct group *group;
 	struct stat st;
+	char *name, *text;
 
 	if (stat(path, &st) == -1)
-		return mem_strdup("of its socket");	/* not even its directory can be entered */
-	g = getgrgid(st.st_gid);
-	return g != NULL ? mem_printf("'%s'", g->gr_name) : mem_printf("%u", (unsigned)st.st_gid);
+		return mem_strdup("its directory lets only others in");
+	user = getpwuid(st.st_uid);
+	name = user != NULL ? mem_printf("'%s'", user->pw_name) : mem_printf("%u", (unsigned)st.st_uid);
+	group = getgrgid(st.st_gid);
+	text = group != NULL ? mem_printf("it is for user %s and group '%s'", name, group->gr_name)
+	    : mem_printf("it is for user %s and group %u", name, (unsigned)st.st_gid);
+	free(name);
+	return text;
 }
 
 static char *
 why_not_connected(const char *path, int error)
 {
-	char *group, *why;
+	char *owner, *why;
 
 	switch (error) {
 	case ENOENT:
@@ -46,45 +56,54 @@ why_not_connected(const char *path, int error)
 		return mem_printf("cannot connect to %s: %s: is stickyd running? -s SOCKET says where its socket is",
 		    path, strerror(error));
 	case EACCES:
-		group = group_of(path);
-		why = mem_printf("cannot connect to %s: %s: be root, or a member of the group %s", path,
-		    strerror(error), group);
-		free(group);
+		owner = owner_of(path);
+		why = mem_printf("cannot connect to %s: %s: %s: be one of these, or root", path, strerror(error),
+		    owner);
+		free(owner);
 		return why;
 	default:
 		return mem_printf("cannot connect to %s: %s", path, strerror(error));
 	}
 }
 
-/* Of the machine's stickyd, else of the user's own. */
-static int
-connect_to_default(char **why)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int fd = unixsock_connect(DEFAULT_PATH), error = errno;
-	char *own;
-
-	if (fd == -1 && runtime != NULL && *runtime == '/') {
-		own = mem_printf("%s/stickyd/admin.sock", runtime);
-		fd = unixsock_connect(own);
-		free(own);
-	}
-	if (fd == -1)
-		*why = why_not_connected(DEFAULT_PATH, error);
-	return fd;
-}
-
 static int
 connect_to(const char *path, char **why)
 {
-	int fd;
+	int fd = unixsock_connect(path);
 
-	if (path == NULL)
-		return connect_to_default(why);
-	fd = unixsock_connect(path);
 	if (fd == -1)
 		*why = why_not_connected(path, errno);
 	return fd;
+}
+
+/* Of the user's own stickyd; both sentences where that is neither. */
+static int
+connect_to_own(char **why)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char *own, *why_not, *first = *why;
+	int fd;
+
+	if (runtime == NULL || *runtime != '/')
+		return -1;
+	own = mem_printf("%s/stickyd/admin.sock", runtime);
+	fd = connect_to(own, &why_not);
+	if (fd == -1) {
+		*why = mem_printf("%s; nor to %s", first, own);
+		free(why_not);
+	}
+	free(first);
+	free(own);
+	return fd;
+}
+
+/* Of the machine's stickyd, else of the user's own. */
+static int
+connect_somewhere(const char *path, char **why)
+{
+	int fd = connect_to(path != NULL ? path : DEFAULT_PATH, why);
+
+	return fd == -1 && path == NULL ? connect_to_own(why) : fd;
 }
 
 /* ---- the question ---- */
@@ -142,24 +161,6 @@ ask_encode(struct slice text)
 
 /* ---- the answer ---- */
 
-/* Until the other side has said all. NULL with errno. */
-static char *
-read_all(int fd, size_t *n)
-{
-	char *bytes = NULL;
-	ssize_t got = 1;
-
-	for (*n = 0; got != 0 && *n < ANSWER_MAX; *n += got > 0 ? (size_t)got : 0) {
-		bytes = mem_realloc(bytes, *n + READ_BYTES);
-		got = recv(fd, bytes + *n, READ_BYTES, 0);
-		if (got == -1 && errno != EINTR) {
-			free(bytes);
-			return NULL;
-		}
-	}
-	return bytes;
-}
-
 /* False: it is not complete. */
 static bool
 take_body(struct slice in, const struct head *head, struct ask_answer *answer)
@@ -199,37 +200,117 @@ take_answer(struct slice bytes, struct ask_answer *answer, char **why)
 	return good;
 }
 
-bool
-ask_on(int fd, const char *method, const char *target, struct ask_answer *answer, char **why)
-{
-	struct timeval patience = { .tv_sec = TIMEOUT_S };
-	char *bytes = NULL;
-	bool good;
-	size_t n;
+/* ---- a question under way ---- */
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+struct question {
+	int fd;
+	bool is_own;		/* the descriptor */
+	char *bytes;		/* of the answer, so far */
+	size_t n, room;
+};
+
+static struct question *
+question_on(int fd, bool is_own, const char *method, const char *target, char **why)
+{
+	struct timeval patience = { .tv_sec = SEND_S };
+	struct question *q = mem_zalloc(sizeof *q);
+
+	*q = (struct question){ .fd = fd, .is_own = is_own };
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (send_question(fd, method, target))
-		bytes = read_all(fd, &n);
-	if (bytes == NULL) {
-		*why = errno == EAGAIN ? mem_printf("no answer in %d seconds", TIMEOUT_S)
-		    : mem_printf("the connection broke: %s", strerror(errno));
-		return false;
+		return q;
+	*why = mem_printf("the question could not be sent: %s", strerror(errno));
+	question_free(q);
+	return NULL;
+}
+
+struct question *
+question_new(const char *path, const char *method, const char *target, char **why)
+{
+	int fd = connect_somewhere(path, why);
+
+	return fd != -1 ? question_on(fd, true, method, target, why) : NULL;
+}
+
+void
+question_free(struct question *q)
+{
+	if (q == NULL)
+		return;
+	if (q->is_own)
+		close(q->fd);
+	free(q->bytes);
+	free(q);
+}
+
+int
+question_fd(const struct question *q)
+{
+	return q->fd;
+}
+
+enum question_state
+question_read(struct question *q, struct ask_answer *answer, char **why)
+{
+	ssize_t got;
+
+	if (q->n > ANSWER_MAX) {
+		*why = mem_strdup("the answer has no end");
+		return QUESTION_FAILED;
 	}
-	good = take_answer(slice_make(bytes, n), answer, why);
-	free(bytes);
+	if (q->room - q->n < READ_BYTES) {
+		q->room = q->room * 2 + READ_BYTES;
+		q->bytes = mem_realloc(q->bytes, q->room);
+	}
+	got = recv(q->fd, q->bytes + q->n, q->room - q->n, MSG_DONTWAIT);
+	if (got == 0)
+		return take_answer(slice_make(q->bytes, q->n), answer, why) ? QUESTION_ANSWERED : QUESTION_FAILED;
+	if (got == -1 && errno != EAGAIN && errno != EINTR) {
+		*why = mem_printf("the connection broke: %s", strerror(errno));
+		return QUESTION_FAILED;
+	}
+	q->n += got > 0 ? (size_t)got : 0;
+	return QUESTION_WAITS;
+}
+
+/* ---- all of it ---- */
+
+/* Until the answer is there or nothing has come for so long. */
+static bool
+question_wait(struct question *q, unsigned patience_s, struct ask_answer *answer, char **why)
+{
+	enum question_state state;
+
+	do {
+		struct pollfd at = { .fd = q->fd, .events = POLLIN };
+
+		if (poll(&at, 1, (int)patience_s * 1000) == 0) {
+			*why = mem_printf("no answer in %u seconds", patience_s);
+			return false;
+		}
+		state = question_read(q, answer, why);
+	} while (state == QUESTION_WAITS);
+	return state == QUESTION_ANSWERED;
+}
+
+static bool
+question_end(struct question *q, unsigned patience_s, struct ask_answer *answer, char **why)
+{
+	bool good = q != NULL && question_wait(q, patience_s, answer, why);
+
+	question_free(q);
 	return good;
 }
 
 bool
-ask(const char *path, const char *method, const char *target, struct ask_answer *answer, char **why)
+ask_on(int fd, const char *method, const char *target, unsigned patience_s, struct ask_answer *answer, char **why)
 {
-	int fd = connect_to(path, why);
-	bool good;
+	return question_end(question_on(fd, false, method, target, why), patience_s, answer, why);
+}
 
-	if (fd == -1)
-		return false;
-	good = ask_on(fd, method, target, answer, why);
-	close(fd);
-	return good;
+bool
+ask(const char *path, const char *method, const char *target, unsigned patience_s, struct ask_answer *answer,
+    char **why)
+{
+	return question_end(question_new(path, method, target, why), patience_s, answer, why);
 }

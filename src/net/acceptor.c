@@ -3,6 +3,7 @@
 #include "net/acceptor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,33 +13,94 @@
 
 #define ACCEPTOR_MAGIC 0xacce9704
 
-/* Others have their turn after so many; the level-triggered event comes again. */
+/* Others have their turn after so many; the level-triggered event comes again. Of a socket that workers share each
+ * takes little, so that they share what comes. */
 #define ACCEPT_BATCH 64
+#define ACCEPT_BATCH_SHARED 4
 /* How long to rest when nothing more can be taken: long enough not to spin, short enough not to be felt as an
  * outage. */
 #define ACCEPT_REST_MS 100
 #define ACCEPT_SAY_MS 10000
+#define ACCEPT_LAST_MS 1
+
+enum acceptor_state {
+	ACCEPTOR_OPEN,
+	ACCEPTOR_RESTING,		/* until the timer */
+	ACCEPTOR_PAUSED,
+	ACCEPTOR_CLOSING,
+};
+
+struct acceptor_socket {
+	struct watch watch;
+	struct acceptor *acceptor;
+	unsigned number;		/* of the port's sockets */
+	bool is_watched;
+};
 
 struct acceptor {
 	uint32_t magic;
-	int fd;
+	enum acceptor_state state;
 	struct loop *loop;
+	struct port *port;
 	struct listener *listener;
 	acceptor_fn *fn;
 	void *arg;
-	struct watch watch;
 	struct timer rest;
-	bool resting;
 	struct reap reap;
+	unsigned batch;
+	unsigned sockets;
+	struct acceptor_socket socket[];
 };
 
-/* Level-triggered: what is not taken in one batch comes again. The kernel may have no memory for it just now. */
+static int
+socket_fd(const struct acceptor_socket *s)
+{
+	return s->acceptor->port->socket[s->number].fd;
+}
+
+/* Level-triggered: what is not taken in one batch comes again. A shared socket wakes one of those who wait for it.
+ * False: the kernel has no memory for it just now. */
+static bool
+socket_watch(struct acceptor_socket *s)
+{
+	const struct acceptor *a = s->acceptor;
+	uint32_t events = EPOLLIN | (port_is_shared(a->port) ? EPOLLEXCLUSIVE : 0);
+
+	if (!s->is_watched)
+		s->is_watched = loop_watch(a->loop, &s->watch, socket_fd(s), events);
+	return s->is_watched;
+}
+
+static void
+socket_unwatch(struct acceptor_socket *s)
+{
+	if (s->is_watched)
+		loop_unwatch(s->acceptor->loop, &s->watch, socket_fd(s));
+	s->is_watched = false;
+}
+
+static void
+acceptor_halt(struct acceptor *a, enum acceptor_state state)
+{
+	for (unsigned i = 0; i < a->sockets; i++)
+		socket_unwatch(&a->socket[i]);
+	timer_cancel(&a->rest);
+	a->state = state;
+	if (state == ACCEPTOR_RESTING)
+		loop_timer_by(a->loop, &a->rest, loop_now_ms(a->loop) + ACCEPT_REST_MS);
+}
+
 static void
 acceptor_wake(struct acceptor *a)
 {
-	a->resting = !loop_watch(a->loop, &a->watch, a->fd, EPOLLIN);
-	if (a->resting)
-		loop_timer_by(a->loop, &a->rest, loop_now_ms(a->loop) + ACCEPT_REST_MS);
+	bool good = true;
+
+	for (unsigned i = 0; i < a->sockets; i++)
+		good = socket_watch(&a->socket[i]) && good;
+	if (good)
+		a->state = ACCEPTOR_OPEN;
+	else
+		acceptor_halt(a, ACCEPTOR_RESTING);
 }
 
 static void
@@ -51,20 +113,19 @@ on_rested(struct timer *t, uint64_t now_ms)
 	acceptor_wake(a);
 }
 
-/* All workers meet the same limit at once: one of them says it. */
+/* All workers meet the same limit at once: one of them says it. Who is closing can't wait for better times. */
 static void
 acceptor_rest(struct acceptor *a, const char *why)
 {
 	uint64_t now = loop_now_ms(a->loop);
-	unsigned long long said = atomic_load(&a->listener->full_said_ms);
+	atomic_ullong *said_ms = &a->listener->guests->full_said_ms;
+	unsigned long long said = atomic_load(said_ms);
 
-	loop_unwatch(a->loop, &a->watch, a->fd);
-	a->resting = true;
-	loop_timer_by(a->loop, &a->rest, now + ACCEPT_REST_MS);
-	if ((said == 0 || now - said >= ACCEPT_SAY_MS) &&
-	    atomic_compare_exchange_strong(&a->listener->full_said_ms, &said, now))
+	if (a->state != ACCEPTOR_CLOSING)
+		acceptor_halt(a, ACCEPTOR_RESTING);
+	if ((said == 0 || now - said >= ACCEPT_SAY_MS) && atomic_compare_exchange_strong(said_ms, &said, now))
 		log_warn("listener %s: %s: new connections wait (%u are open)", a->listener->conf->name, why,
-		    atomic_load(&a->listener->connections));
+		    listener_connections(a->listener));
 }
 
 /* The connection itself failed before we took it, which is its own affair (accept(2)). */
@@ -90,19 +151,18 @@ is_the_peers(int error)
 
 /* False: no more for now. */
 static bool
-acceptor_take(struct acceptor *a)
+acceptor_take(struct acceptor *a, const struct acceptor_socket *from)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof sa;
 	struct addr peer;
 	int fd;
 
-	if (atomic_load_explicit(&a->listener->connections, memory_order_relaxed) >=
-	    a->listener->conf->max_connections) {
+	if (listener_connections(a->listener) >= a->listener->conf->max_connections) {
 		acceptor_rest(a, "max_connections reached");
 		return false;
 	}
-	fd = accept4(a->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(socket_fd(from), (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd == -1) {
 		if (errno == EAGAIN)
 			return false;
@@ -111,7 +171,7 @@ acceptor_take(struct acceptor *a)
 		acceptor_rest(a, strerror(errno));
 		return false;
 	}
-	atomic_fetch_add_explicit(&a->listener->connections, 1, memory_order_relaxed);
+	listener_note_come(a->listener);
 	addr_from_sockaddr(&peer, (struct sockaddr *)&sa, len);
 	a->fn(a->arg, a->listener, fd, &peer);
 	return true;
@@ -120,48 +180,121 @@ acceptor_take(struct acceptor *a)
 static void
 on_acceptable(struct watch *w, uint32_t events)
 {
-	struct acceptor *a = CONTAINER(w, struct acceptor, watch);
+	struct acceptor_socket *s = CONTAINER(w, struct acceptor_socket, watch);
+	struct acceptor *a = s->acceptor;
 
 	(void)events;
 	ALIVE(a, ACCEPTOR_MAGIC);
-	for (unsigned i = 0; i < ACCEPT_BATCH && a->fd != -1; i++)
-		if (!acceptor_take(a))
+	for (unsigned i = 0; i < a->batch && a->state == ACCEPTOR_OPEN; i++)
+		if (!acceptor_take(a, s))
 			return;
 }
 
 struct acceptor *
-acceptor_new(struct loop *loop, struct listener *l, size_t bind, unsigned worker, acceptor_fn *fn, void *arg)
+acceptor_new(struct loop *loop, struct port *p, unsigned worker, struct listener *l, acceptor_fn *fn, void *arg)
 {
-	struct acceptor *a = mem_zalloc(sizeof *a);
+	unsigned n = port_share(p, worker);
+	struct acceptor *a = mem_zalloc(sizeof *a + n * sizeof a->socket[0]);
 
 	a->magic = ACCEPTOR_MAGIC;
-	a->fd = l->bind[bind].fd[worker];
-	l->bind[bind].fd[worker] = -1;
 	a->loop = loop;
+	a->port = port_ref(p);
 	a->listener = l;
 	a->fn = fn;
 	a->arg = arg;
+	a->batch = port_is_shared(p) ? ACCEPT_BATCH_SHARED : ACCEPT_BATCH;
 	timer_init(&a->rest, on_rested);
-	watch_init(&a->watch, on_acceptable);
+	for (; a->sockets < n; a->sockets++) {
+		struct acceptor_socket *s = &a->socket[a->sockets];
+
+		watch_init(&s->watch, on_acceptable);
+		s->acceptor = a;
+		s->number = port_share_at(p, worker, a->sockets);
+	}
 	acceptor_wake(a);
 	return a;
+}
+
+void
+acceptor_aim(struct acceptor *a, struct listener *l, void *arg)
+{
+	ALIVE(a, ACCEPTOR_MAGIC);
+	a->listener = l;
+	a->arg = arg;
+}
+
+void
+acceptor_pause(struct acceptor *a)
+{
+	ALIVE(a, ACCEPTOR_MAGIC);
+	acceptor_halt(a, ACCEPTOR_PAUSED);
+}
+
+void
+acceptor_resume(struct acceptor *a)
+{
+	ALIVE(a, ACCEPTOR_MAGIC);
+	acceptor_wake(a);
+}
+
+struct port *
+acceptor_port(const struct acceptor *a)
+{
+	return a->port;
+}
+
+/* ---- its end ---- */
+
+static void
+acceptor_take_all(struct acceptor *a, const struct acceptor_socket *s)
+{
+	while (acceptor_take(a, s))
+		;
+}
+
+/* Who waits in the queue has connected, and would be reset by the close. Once more after a moment, which is all that
+ * a worker can spare, for those who had come halfway when the door was shut. */
+static void
+acceptor_empty(struct acceptor *a, const struct acceptor_socket *s)
+{
+	struct pollfd more = { .fd = socket_fd(s), .events = POLLIN };
+
+	port_refuse_newcomers(a->port, s->number);
+	acceptor_take_all(a, s);
+	if (poll(&more, 1, ACCEPT_LAST_MS) == 1)
+		acceptor_take_all(a, s);
+}
+
+static void
+acceptor_leave(struct acceptor *a, const struct acceptor_socket *s, bool empty)
+{
+	if (!port_leave(a->port, s->number))
+		return;
+	if (empty)
+		acceptor_empty(a, s);
+	port_close(a->port, s->number);
 }
 
 static void
 acceptor_reaped(struct reap *r)
 {
-	free(CONTAINER(r, struct acceptor, reap));
+	struct acceptor *a = CONTAINER(r, struct acceptor, reap);
+
+	port_unref(a->port);
+	free(a);
 }
 
 void
 acceptor_free(struct acceptor *a)
 {
-	if (a == NULL)
+	bool empty;
+
+	if (a == NULL || a->state == ACCEPTOR_CLOSING)
 		return;
-	if (!a->resting)
-		loop_unwatch(a->loop, &a->watch, a->fd);
-	timer_cancel(&a->rest);
-	close(a->fd);
-	a->fd = -1;
+	ALIVE(a, ACCEPTOR_MAGIC);
+	empty = a->state != ACCEPTOR_PAUSED && !a->port->is_lent;
+	acceptor_halt(a, ACCEPTOR_CLOSING);
+	for (unsigned i = 0; i < a->sockets; i++)
+		acceptor_leave(a, &a->socket[i], empty);
 	loop_reap(a->loop, &a->reap, acceptor_reaped);
 }

@@ -181,15 +181,31 @@ addr_is_in(const struct addr *a, const struct addr_net *net)
 	return rest == 0 || (ip[bytes] ^ base[bytes]) >> (8 - rest) == 0;
 }
 
+static int
+number_order(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+int
+addr_order(const struct addr *a, const struct addr *b)
+{
+	int order = number_order(a->len, b->len);
+
+	if (order != 0 || a->len == 0)
+		return order;
+	order = memcmp(addr_ip(a), addr_ip(b), a->len == sizeof a->sa.v4 ? 4 : 16);
+	if (order == 0)
+		order = number_order(addr_port(a), addr_port(b));
+	if (order == 0 && a->len == sizeof a->sa.v6)
+		order = number_order(a->sa.v6.sin6_scope_id, b->sa.v6.sin6_scope_id);
+	return order;
+}
+
 bool
 addr_eq(const struct addr *a, const struct addr *b)
 {
-	if (a->len != b->len)
-		return false;
-	if (a->len == sizeof a->sa.v6 && a->sa.v6.sin6_scope_id != b->sa.v6.sin6_scope_id)
-		return false;
-	return a->len == 0 ||
-	    (addr_port(a) == addr_port(b) && memcmp(addr_ip(a), addr_ip(b), a->len == sizeof a->sa.v4 ? 4 : 16) == 0);
+	return addr_order(a, b) == 0;
 }
 
 unsigned

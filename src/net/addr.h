@@ -45,6 +45,8 @@ void addr_from_sockaddr(struct addr *a, const struct sockaddr *sa, socklen_t len
 bool addr_is_in(const struct addr *a, const struct addr_net *net);
 /* Address and port alike. */
 bool addr_eq(const struct addr *a, const struct addr *b);
+/* For sorting: 0 where addr_eq(). */
+int addr_order(const struct addr *a, const struct addr *b);
 unsigned addr_port(const struct addr *a);
 /* With port: "1.2.3.4:80", "[::1]:80"; "-" where there is none. Returns text. */
 const char *addr_text(const struct addr *a, char text[ADDR_TEXT]);

@@ -38,6 +38,9 @@ struct iplimit_host {
 
 struct iplimit_shard {
 	_Alignas(64) pthread_mutex_t lock;
+	unsigned max_connections;	/* 0: any number */
+	uint64_t token_ns;		/* one connection's; 0: at any rate */
+	uint64_t bucket_ns;		/* the burst's */
 	struct iplimit_host *hosts;
 	struct list idle;
 	unsigned idles;
@@ -46,31 +49,40 @@ struct iplimit_shard {
 
 struct iplimit {
 	struct iplimit_shard shard[IPLIMIT_SHARDS];
-	unsigned max_connections;	/* 0: any number */
-	uint64_t token_ns;		/* one connection's; 0: at any rate */
-	uint64_t bucket_ns;		/* the burst's */
+	atomic_bool is_limited;
 };
 
 struct iplimit *
 iplimit_new(unsigned max_connections, struct conf_rate rate)
 {
-	bool is_rated = rate.count != 0 && rate.per_ms != 0;
 	struct iplimit *l;
 
-	if (max_connections == 0 && !is_rated)
-		return NULL;
 	must(posix_memalign((void **)&l, _Alignof(struct iplimit), sizeof *l) == 0);
 	memset(l, 0, sizeof *l);
 	for (unsigned i = 0; i < IPLIMIT_SHARDS; i++) {
 		pthread_mutex_init(&l->shard[i].lock, NULL);
 		list_init(&l->shard[i].idle);
 	}
-	l->max_connections = max_connections;
-	if (is_rated) {
-		l->token_ns = rate.per_ms * NS_PER_MS / rate.count;
-		l->bucket_ns = l->token_ns * rate.count;
-	}
+	iplimit_set(l, max_connections, rate);
 	return l;
+}
+
+void
+iplimit_set(struct iplimit *l, unsigned max_connections, struct conf_rate rate)
+{
+	bool is_rated = rate.count != 0 && rate.per_ms != 0;
+	uint64_t token_ns = is_rated ? rate.per_ms * NS_PER_MS / rate.count : 0;
+
+	for (unsigned i = 0; i < IPLIMIT_SHARDS; i++) {
+		struct iplimit_shard *s = &l->shard[i];
+
+		pthread_mutex_lock(&s->lock);
+		s->max_connections = max_connections;
+		s->token_ns = token_ns;
+		s->bucket_ns = token_ns * rate.count;
+		pthread_mutex_unlock(&s->lock);
+	}
+	atomic_store_explicit(&l->is_limited, max_connections != 0 || is_rated, memory_order_relaxed);
 }
 
 static void
@@ -165,23 +177,28 @@ iplimit_sweep(struct iplimit_shard *s)
 	}
 }
 
+/* A bucket is empty at most, however much it owed under other limits. */
 static bool
-iplimit_admit(const struct iplimit *l, struct iplimit_host *h, uint64_t now_ns)
+iplimit_admit(const struct iplimit_shard *s, struct iplimit_host *h)
 {
-	uint64_t full_ns = (h->full_ns > now_ns ? h->full_ns : now_ns) + l->token_ns;
+	uint64_t empty_ns = s->now_ns + s->bucket_ns;
 
-	if (l->max_connections != 0 && h->held >= l->max_connections)
+	if (s->max_connections != 0 && h->held >= s->max_connections)
 		return false;
-	if (l->token_ns == 0)
+	if (s->token_ns == 0)
 		return true;
-	if (full_ns > now_ns + l->bucket_ns)
+	if (h->full_ns < s->now_ns)
+		h->full_ns = s->now_ns;
+	if (h->full_ns > empty_ns)
+		h->full_ns = empty_ns;
+	if (h->full_ns + s->token_ns > empty_ns)
 		return false;
-	h->full_ns = full_ns;
+	h->full_ns += s->token_ns;
 	return true;
 }
 
 bool
-iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms)
+iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms, bool *counted)
 {
 	struct iplimit_shard *s;
 	struct iplimit_host *h;
@@ -189,7 +206,8 @@ iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms)
 	unsigned hash;
 	bool ok;
 
-	if (l == NULL)
+	*counted = false;
+	if (l == NULL || !atomic_load_explicit(&l->is_limited, memory_order_relaxed))
 		return true;
 	key = iplimit_key_of(a);
 	s = iplimit_shard_of(l, &key, &hash);
@@ -198,7 +216,7 @@ iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms)
 	h = iplimit_find(s, &key, hash);
 	if (h == NULL)
 		h = iplimit_add(s, &key, hash);
-	ok = h != NULL && iplimit_admit(l, h, s->now_ns);
+	ok = h != NULL && iplimit_admit(s, h);
 	if (h != NULL && h->held == 0) {
 		list_remove(&h->idle);
 		if (ok)
@@ -210,6 +228,7 @@ iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms)
 		h->held++;
 	iplimit_sweep(s);
 	pthread_mutex_unlock(&s->lock);
+	*counted = ok;
 	return ok;
 }
 
@@ -221,8 +240,6 @@ iplimit_leave(struct iplimit *l, const struct addr *a)
 	struct iplimit_key key;
 	unsigned hash;
 
-	if (l == NULL)
-		return;
 	key = iplimit_key_of(a);
 	s = iplimit_shard_of(l, &key, &hash);
 	pthread_mutex_lock(&s->lock);

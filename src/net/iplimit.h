@@ -14,11 +14,16 @@
 
 struct iplimit;
 
-/* NULL when neither limit is set: then iplimit_enter(NULL, ...) always says yes and costs nothing. */
-struct iplimit *iplimit_new(unsigned max_connections, struct conf_rate rate);
+/* 0 connections, a rate of 0: no limit of this kind. */
+struct iplimit *iplimit_new(unsigned max_connections, struct conf_rate rate) MUST_CHECK;
 void iplimit_free(struct iplimit *l);		/* NULL is fine */
-/* May one more connection of this address come in? Counted when so, to be left once. */
-bool iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms) MUST_CHECK;
+/* Other limits from now on: who is here stays, counts and buckets go on. Any thread. */
+void iplimit_set(struct iplimit *l, unsigned max_connections, struct conf_rate rate);
+/* May one more connection of this address come in? While there is no limit nothing is counted, which costs nothing:
+ * whether this one was is told by *counted, to be kept with the connection, and it is left once if so, whatever the
+ * limits are by then. (So a limit that is set by a reload counts those who come after it.) l: may be NULL. */
+bool iplimit_enter(struct iplimit *l, const struct addr *a, uint64_t now_ms, bool *counted) MUST_CHECK;
+/* One that was counted goes. */
 void iplimit_leave(struct iplimit *l, const struct addr *a);
 
 #endif

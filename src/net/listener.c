@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Binding, and the lists of networks. Accepting is acceptor.c's. */
+/* Its parts put together, and the lists of networks. Sockets are port.c's, accepting is acceptor.c's. */
 #include "net/listener.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/sock.h"
 
 #define LISTENER_MAGIC 0x11575e4e
-
-/* The kernel cuts it to net.core.somaxconn. A deploy brings everyone back in one second. */
-#define LISTENER_BACKLOG 65535
+#define LISTENER_TEXT 160
 
 static struct listener_nets
 nets_new(const struct conf_strings *texts)
@@ -35,88 +31,87 @@ nets_have(const struct listener_nets *nets, const struct addr *a)
 	return false;
 }
 
-/* SO_REUSEPORT would let two daemons of one user share a port without a word. */
-static bool
-bind_is_free(const struct addr *a)
-{
-	bool fell_back;
-	int fd = addr_port(a) != 0 ? sock_bind(a, false, false, &fell_back) : -1;
+/* ---- guests ---- */
 
-	if (fd == -1)
-		return addr_port(a) == 0 || errno != EADDRINUSE;
-	/* With SO_REUSEADDR alone, bind succeeds beside a bound socket that does not listen: only listening tells. */
-	if (listen(fd, 1) == -1 && errno == EADDRINUSE) {
-		close(fd);
-		errno = EADDRINUSE;
-		return false;
-	}
-	close(fd);
-	return true;
+static struct listener_guests *
+guests_new(const struct conf_listener *cf, unsigned workers)
+{
+	struct listener_guests *g = mem_zalloc(sizeof *g);
+
+	atomic_init(&g->refs, 1);
+	g->iplimit = iplimit_new(cf->max_connections_per_ip, cf->new_connections_per_ip);
+	g->handshakes = mem_zalloc(workers * sizeof *g->handshakes);
+	g->workers = workers;
+	return g;
+}
+
+static void
+guests_unref(struct listener_guests *g)
+{
+	if (atomic_fetch_sub(&g->refs, 1) != 1)
+		return;
+	iplimit_free(g->iplimit);
+	free(g->handshakes);
+	free(g);
+}
+
+/* ---- from nothing ---- */
+
+static void
+listener_take_port(struct listener *l, struct port *p)
+{
+	l->port[l->ports++] = p;
+	if (!p->listens)
+		port_set_vanish(p, l->vanish_ms);
 }
 
 static bool
-listener_bind_one(struct listener *l, struct listener_bind *b, uint64_t vanish_ms)
+listener_find_ports(struct listener *l, unsigned workers, struct port_source *ports, bool check_only,
+    conf_report_fn *report, void *arg)
 {
-	for (unsigned i = 0; i < l->workers; i++) {
-		bool fell_back;
-		socklen_t len = sizeof b->addr.sa;
-
-		b->fd[i] = sock_bind(&b->addr, true, l->conf->mptcp, &fell_back);
-		if (b->fd[i] == -1)
-			return false;
-		if (fell_back && i == 0)
-			log_warn("listener %s: mptcp: this kernel has no Multipath TCP, listening with plain TCP",
-			    l->conf->name);
-		sock_set_nodelay(b->fd[i]);
-		sock_set_vanish(b->fd[i], vanish_ms);
-		if (getsockname(b->fd[i], &b->addr.sa.any, &len) == -1)
-			return false;
-	}
-	return true;
-}
-
-static bool
-listener_bind_all(struct listener *l, uint64_t vanish_ms, bool check_only, conf_report_fn *report, void *arg)
-{
+	const struct conf_listener *cf = l->conf;
+	char what[LISTENER_TEXT];
 	bool good = true;
 
-	l->bind = mem_zalloc(l->conf->bind.n * sizeof *l->bind);
-	for (size_t i = 0; i < l->conf->bind.n; i++) {
-		struct listener_bind *b = &l->bind[l->binds++];
+	snprintf(what, sizeof what, "listener %s", cf->name);
+	l->port = mem_zalloc(cf->bind.n * sizeof(struct port *));
+	for (size_t i = 0; i < cf->bind.n; i++) {
+		struct addr at;
+		struct port *p;
 
-		must(addr_parse(slice_of(l->conf->bind.item[i]), &b->addr));
-		b->fd = mem_zalloc(l->workers * sizeof *b->fd);
-		memset(b->fd, -1, l->workers * sizeof *b->fd);
-		if ((check_only || bind_is_free(&b->addr)) && listener_bind_one(l, b, vanish_ms))
-			continue;
-		if (check_only && errno == EADDRINUSE)
-			continue;
-		conf_complain(report, arg, l->conf->bind_place, "[listener %s] bind: '%s': %s", l->conf->name,
-		    l->conf->bind.item[i], strerror(errno));
-		good = false;
+		must(addr_parse(slice_of(cf->bind.item[i]), &at));
+		p = port_new(ports, &at, workers, cf->mptcp, what);
+		if (p != NULL) {
+			listener_take_port(l, p);
+		} else if (!check_only || errno != EADDRINUSE) {
+			conf_complain(report, arg, cf->bind_place, "[listener %s] bind: '%s': %s", cf->name,
+			    cf->bind.item[i], strerror(errno));
+			good = false;
+		}
 	}
 	return good;
 }
 
 struct listener *
-listener_new(const struct conf_listener *cf, unsigned workers, uint64_t vanish_ms, bool check_only,
-    conf_report_fn *report, void *arg)
+listener_new(const struct conf_listener *cf, unsigned workers, uint64_t vanish_ms, struct port_source *ports,
+    bool check_only, conf_report_fn *report, void *arg)
 {
 	struct listener *l = mem_zalloc(sizeof *l);
 	bool good = true;
 
+	workers = port_source_workers(ports, workers);
 	l->magic = LISTENER_MAGIC;
 	l->conf = cf;
-	l->workers = workers;
+	l->vanish_ms = vanish_ms;
+	l->guests = guests_new(cf, workers);
 	l->trusted = nets_new(&cf->trusted_proxies);
 	l->allow = nets_new(&cf->allow);
 	l->deny = nets_new(&cf->deny);
-	l->iplimit = iplimit_new(cf->max_connections_per_ip, cf->new_connections_per_ip);
 	if (cf->tls) {
 		l->tls = tls_set_new(cf, report, arg);
 		good = l->tls != NULL;
 	}
-	good = listener_bind_all(l, vanish_ms, check_only, report, arg) && good;
+	good = listener_find_ports(l, workers, ports, check_only, report, arg) && good;
 	if (good)
 		return l;
 	listener_free(l);
@@ -128,39 +123,100 @@ listener_free(struct listener *l)
 {
 	if (l == NULL)
 		return;
-	for (size_t i = 0; i < l->binds; i++) {
-		for (unsigned w = 0; w < l->workers; w++)
-			if (l->bind[i].fd[w] != -1)
-				close(l->bind[i].fd[w]);
-		free(l->bind[i].fd);
-	}
-	free(l->bind);
+	for (size_t i = 0; i < l->ports; i++)
+		port_unref(l->port[i]);
+	free(l->port);
 	free(l->trusted.net);
 	free(l->allow.net);
 	free(l->deny.net);
-	iplimit_free(l->iplimit);
+	guests_unref(l->guests);
 	tls_set_free(l->tls);
 	free(l);
 }
 
-bool
-listener_listen(struct listener *l)
+static bool
+listener_listen_at(const struct listener *l, struct port *p, conf_report_fn *report, void *arg)
 {
 	char text[ADDR_TEXT];
+	bool was_there = p->listens;
 
-	for (size_t i = 0; i < l->binds; i++) {
-		for (unsigned w = 0; w < l->workers; w++) {
-			if (listen(l->bind[i].fd[w], LISTENER_BACKLOG) == 0)
-				continue;
-			log_error("listener %s: cannot listen on %s: %s", l->conf->name,
-			    addr_text(&l->bind[i].addr, text), strerror(errno));
-			return false;
-		}
-		log_notice("listener %s: listening on %s%s", l->conf->name, addr_text(&l->bind[i].addr, text),
-		    l->tls != NULL ? " (TLS)" : "");
+	addr_text(&p->addr, text);
+	if (!port_listen(p)) {
+		conf_complain(report, arg, l->conf->bind_place, "[listener %s] bind: '%s': %s", l->conf->name, text,
+		    strerror(errno));
+		return false;
 	}
+	if (!was_there)
+		log_notice("listener %s: listening on %s%s", l->conf->name, text, l->tls != NULL ? " (TLS)" : "");
 	return true;
 }
+
+bool
+listener_listen(struct listener *l, conf_report_fn *report, void *arg)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < l->ports; i++)
+		good = listener_listen_at(l, l->port[i], report, arg) && good;
+	return good;
+}
+
+/* ---- a reload ---- */
+
+static void
+listener_adopt_guests(struct listener *l, struct listener_guests *g)
+{
+	atomic_fetch_add(&g->refs, 1);
+	guests_unref(l->guests);
+	l->guests = g;
+	iplimit_set(g->iplimit, l->conf->max_connections_per_ip, l->conf->new_connections_per_ip);
+}
+
+void
+listener_adopt(struct listener *l, const struct listener *old)
+{
+	for (size_t i = 0; i < l->ports; i++)
+		port_set_vanish(l->port[i], l->vanish_ms);
+	if (old == NULL)
+		return;
+	listener_adopt_guests(l, old->guests);
+	if (l->tls != NULL && old->tls != NULL)
+		l->tls = tls_set_adopt(l->tls, old->tls);
+}
+
+void
+listener_offer_ports(const struct listener *l, struct port_source *to)
+{
+	for (size_t i = 0; i < l->ports; i++)
+		port_source_add(to, l->port[i]);
+}
+
+/* ---- TLS ---- */
+
+struct tls_context *
+listener_tls_context(const struct listener *l, unsigned worker, struct tls_context *before)
+{
+	if (l->tls == NULL)
+		return NULL;
+	if (before != NULL && tls_context_is_of(before, l->tls))
+		return tls_context_ref(before);
+	return tls_context_new(l->tls, &l->guests->handshakes[worker]);
+}
+
+struct tls_totals
+listener_handshakes(const struct listener *l)
+{
+	struct tls_totals t = { .full = 0 };
+
+	for (unsigned i = 0; i < l->guests->workers; i++) {
+		t.full += counter_read(&l->guests->handshakes[i].full);
+		t.resumed += counter_read(&l->guests->handshakes[i].resumed);
+		t.failed += counter_read(&l->guests->handshakes[i].failed);
+	}
+	return t;
+}
+
+/* ---- who may come ---- */
 
 bool
 listener_admits(const struct listener *l, const struct addr *a)

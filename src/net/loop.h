@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/list.h"
 #include "base/slab.h"
 #include "base/wheel.h"
@@ -45,9 +46,22 @@ struct reap {
 	void (*free)(struct reap *r);
 };
 
+/* How long turns took: from the moment when epoll_wait came back until all of it had been handled, for so long
+ * somebody else may have waited. Any thread may read. */
+#define LOOP_LAG_BUCKETS 13
+/* A turn of just that long is within; the last: any. */
+extern const uint64_t loop_lag_bound_us[LOOP_LAG_BUCKETS];
+
+struct loop_lag {
+	struct counter bucket[LOOP_LAG_BUCKETS];	/* turns, each in one */
+	struct counter sum_us;
+	_Atomic uint64_t max_us;
+	_Atomic uint64_t peak_us;			/* since it was last taken (loop_lag_take_peak) */
+};
+
 struct loop {
 	int fd;
-	uint64_t now_ms;		/* of this turn; 0: not read yet */
+	uint64_t now_ms;		/* when this turn began; 0: there was none yet */
 	struct wheel wheel;
 	struct list again;		/* watches that asked for another turn */
 	struct list reap;
@@ -55,6 +69,7 @@ struct loop {
 	char *in;			/* LOOP_SCRATCH: what was read last; valid until the next read */
 	char *out;			/* LOOP_SCRATCH_OUT: for putting a message together */
 	struct epoll_event event[LOOP_EVENTS];
+	struct loop_lag lag;
 };
 
 struct loop *loop_new(void) MUST_CHECK;
@@ -77,7 +92,11 @@ void loop_again(struct loop *l, struct watch *w);
 void loop_reap(struct loop *l, struct reap *r, void (*free)(struct reap *r));
 /* Frees now what waits for the turn's end: when the last turn is over. */
 void loop_reap_all(struct loop *l);
+struct loop_lag *loop_lag(struct loop *l);
+/* The longest turn since the last call, for one who looks again and again. Any thread. */
+uint64_t loop_lag_take_peak(struct loop_lag *lag);
 
+/* When this turn began, of the same clock as clock_coarse_ms(), but exact: so it may be a little ahead of that. */
 static inline uint64_t
 loop_now_ms(struct loop *l)
 {

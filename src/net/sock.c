@@ -7,10 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
-
 /* A probe each third of the time-out, so that the second is already an answer to the first's loss. */
 #define KEEPALIVE_PROBES 3
 
@@ -31,15 +27,15 @@ sock_set_vanish(int fd, uint64_t timeout_ms)
 {
 	int third_s = (int)(timeout_ms / 1000 / KEEPALIVE_PROBES);
 
+	sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, timeout_ms != 0);
+	sock_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_ms);
 	if (timeout_ms == 0)
 		return;
 	if (third_s == 0)
 		third_s = 1;
-	sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	sock_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, third_s);
 	sock_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, third_s);
 	sock_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
-	sock_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_ms);
 }
 
 static int

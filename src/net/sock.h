@@ -9,9 +9,14 @@
 
 #include "net/addr.h"
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
 /* Small messages leave at once. */
 void sock_set_nodelay(int fd);
-/* A peer that vanished is noticed after about this long, whether we send (TCP_USER_TIMEOUT) or wait (keepalive). */
+/* A peer that vanished is noticed after about this long, whether we send (TCP_USER_TIMEOUT) or wait (keepalive).
+ * 0: whenever the kernel does. */
 void sock_set_vanish(int fd, uint64_t timeout_ms);
 /* A socket bound for listening, not listening yet; shared: with SO_REUSEPORT. mptcp falls back to plain TCP where the
  * kernel has none (*fell_back). -1 with errno. */

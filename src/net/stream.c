@@ -15,6 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/tls.h"
+#include "net/tls_client.h"
+
 #define STREAM_MAGIC 0x57ae4111
 
 /* As long as a TLS record's payload: what SSL_write was refused must be offered again with at least that length. */
@@ -213,6 +216,29 @@ stream_write_tls(struct stream *s, const char *from, size_t n, size_t *written)
 		*written += done;
 	}
 	return STREAM_OK;
+}
+
+/* Our own handshake goes on with whatever event comes. True when there is something to tell: it is over. A peer that
+ * closes in it has not said what it does not like. */
+static bool
+stream_shake_hands(struct stream *s)
+{
+	int r;
+
+	if (s->error != 0)
+		return true;
+	r = SSL_do_handshake(s->ssl);
+	if (r == 1)
+		return true;
+	switch (stream_tls_result(s, r)) {
+	case STREAM_WAIT:
+		return false;
+	case STREAM_END:
+		stream_fail(s, ECONNRESET);
+		return true;
+	default:
+		return true;
+	}
 }
 
 bool
@@ -424,6 +450,19 @@ stream_writable(struct stream *s)
 	return what;
 }
 
+/* A handshake that fails is a connect that failed. */
+static unsigned
+stream_connect_tls(struct stream *s)
+{
+	if (!stream_shake_hands(s))
+		return 0;
+	if (s->error != 0) {
+		s->connecting = false;
+		return STREAM_CAN_READ;
+	}
+	return stream_writable(s) | (stream_may_have_more(s) ? STREAM_CAN_READ : 0);
+}
+
 static void
 on_stream_event(struct watch *w, uint32_t events)
 {
@@ -443,7 +482,9 @@ on_stream_event(struct watch *w, uint32_t events)
 		s->readable = true;
 		what |= STREAM_CAN_READ;
 	}
-	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+	if (s->connecting && s->ssl != NULL)
+		what = stream_connect_tls(s);
+	else if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		what |= stream_writable(s);
 	if (what != 0)
 		s->ready(s, what);
@@ -532,7 +573,8 @@ stream_is_quiet(struct stream *s)
 {
 	char c;
 
-	return s->error == 0 && recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == -1 && errno == EAGAIN;
+	return s->error == 0 && (s->ssl == NULL || !SSL_has_pending(s->ssl)) &&
+	    recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == -1 && errno == EAGAIN;
 }
 
 void
@@ -542,6 +584,7 @@ stream_close(struct stream *s)
 	if (s->fd == -1)
 		return;
 	if (s->ssl != NULL) {
+		tls_note_end(s->ssl);
 		if (s->error == 0 && !s->shut_done && s->out == NULL && SSL_is_init_finished(s->ssl) &&
 		    SSL_shutdown(s->ssl) < 0)
 			ERR_clear_error();
@@ -558,13 +601,9 @@ stream_close(struct stream *s)
 const char *
 stream_why(const struct stream *s, char *text, size_t room)
 {
-	const char *reason;
-
 	if (s->error == 0)
 		return "closed";
 	if (s->error > 0)
 		return strerror_r(s->error, text, room);
-	reason = ERR_reason_error_string(s->tls_error);
-	snprintf(text, room, "TLS: %s", reason != NULL ? reason : "failed");
-	return text;
+	return tls_client_why(s->ssl, s->tls_error, text, room);
 }

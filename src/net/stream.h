@@ -47,7 +47,7 @@ struct stream {
 	int error;			/* errno of what failed; -1: TLS, then */
 	uint32_t tls_error;		/* OpenSSL's code */
 	uint32_t unread;		/* by the peer, when stream_progresses was last asked */
-	bool connecting;		/* the first EPOLLOUT ends it */
+	bool connecting;		/* ends with the first EPOLLOUT, or with our handshake where it is by TLS */
 	bool readable;			/* the socket may have more */
 	bool hup;			/* the peer's end or an error has come: read until it is seen */
 	bool broken;			/* by an error, which recv tells behind what was said, behind a FIN never */
@@ -56,8 +56,8 @@ struct stream {
 	bool ended;			/* STREAM_END was returned */
 };
 
-/* Takes over the descriptor (non-blocking). ssl: taken over too, in accept state; NULL: plain. False: the loop
- * refuses it, the descriptor is then still the caller's. */
+/* Takes over the descriptor (non-blocking). ssl: taken over too, in accept or connect state; NULL: plain. False: the
+ * loop refuses it, the descriptor and the SSL are then still the caller's. */
 bool stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner) MUST_CHECK;
 /* From now on TLS; only before anything was read or written. */
 void stream_set_tls(struct stream *s, SSL *ssl);

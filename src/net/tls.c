@@ -54,6 +54,8 @@ struct tls_names {
 };
 
 struct tls_set {
+	atomic_uint refs;
+	uint64_t number;	/* no other set's, ever: a pointer may come again */
 	struct tls_certificate *certificate;
 	size_t certificates;
 	struct tls_names *names;
@@ -61,6 +63,7 @@ struct tls_set {
 };
 
 struct tls_context {
+	uint64_t set;		/* its number */
 	struct tls_names *names;
 	size_t n;
 	SSL_CTX *ctx[];		/* one for each certificate; the first holds this, and the caller holds it */
@@ -295,9 +298,40 @@ tls_ctx_set_ciphers(SSL_CTX *ctx)
 	    SSL_CTX_set1_groups_list(ctx, TLS_GROUPS) == 1;
 }
 
+/* ---- counting ---- */
+
+/* OpenSSL says done once for each handshake, not for the tickets behind it. */
+static void
+on_info(const SSL *ssl, int where, int returned)
+{
+	struct tls_counts *counts = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	(void)returned;
+	if (where & SSL_CB_HANDSHAKE_DONE)
+		counter_add(SSL_session_reused(ssl) ? &counts->resumed : &counts->full, 1);
+}
+
+static void
+tls_ctx_count(SSL_CTX *ctx, struct tls_counts *counts)
+{
+	SSL_CTX_set_app_data(ctx, counts);
+	if (counts != NULL)
+		SSL_CTX_set_info_callback(ctx, on_info);
+}
+
+/* Who comes and goes without a byte, as balancers do to see that we are there, did not fail. */
+void
+tls_note_end(const SSL *ssl)
+{
+	struct tls_counts *counts = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	if (counts != NULL && !SSL_is_init_finished(ssl) && BIO_number_read(SSL_get_rbio(ssl)) != 0)
+		counter_add(&counts->failed, 1);
+}
+
 /* An idle connection holds no record buffers; one read of the BIO takes several records. The stream offers again
  * from where it pleases, and hears of each record, so that one client can't hold it. */
-static void
+void
 tls_ctx_set_modes(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -309,7 +343,7 @@ tls_ctx_set_modes(SSL_CTX *ctx)
 
 /* NULL with the reason in OpenSSL's queue: a certificate or key may be too weak for the system's security level. */
 static SSL_CTX *
-tls_ctx_new(const struct tls_set *s, const struct tls_certificate *c)
+tls_ctx_new(const struct tls_set *s, const struct tls_certificate *c, struct tls_counts *counts)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
@@ -317,6 +351,7 @@ tls_ctx_new(const struct tls_set *s, const struct tls_certificate *c)
 		return NULL;
 	tls_ctx_set_modes(ctx);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	tls_ctx_count(ctx, counts);
 	if (!tls_ctx_set_ciphers(ctx) || !tls_ctx_set_sessions(ctx, s) ||
 	    SSL_CTX_use_cert_and_key(ctx, c->leaf, c->key, c->chain, 1) != 1) {
 		SSL_CTX_free(ctx);
@@ -359,15 +394,16 @@ tls_get_index(void)
 }
 
 struct tls_context *
-tls_context_new(const struct tls_set *s)
+tls_context_new(const struct tls_set *s, struct tls_counts *counts)
 {
 	struct tls_context *c = mem_zalloc(sizeof *c + s->certificates * sizeof c->ctx[0]);
 
 	pthread_once(&tls_once, tls_get_index);
 	atomic_fetch_add(&s->names->refs, 1);
 	c->names = s->names;
+	c->set = s->number;
 	for (; c->n < s->certificates; c->n++) {
-		c->ctx[c->n] = tls_ctx_new(s, &s->certificate[c->n]);
+		c->ctx[c->n] = tls_ctx_new(s, &s->certificate[c->n], counts);
 		if (c->ctx[c->n] == NULL)
 			goto fail;
 	}
@@ -381,6 +417,19 @@ fail:
 	tls_context_fini(c);
 	ERR_clear_error();
 	return NULL;
+}
+
+struct tls_context *
+tls_context_ref(struct tls_context *c)
+{
+	must(SSL_CTX_up_ref(c->ctx[0]) == 1);
+	return c;
+}
+
+bool
+tls_context_is_of(const struct tls_context *c, const struct tls_set *s)
+{
+	return c->set == s->number;
 }
 
 void
@@ -552,7 +601,7 @@ tls_try(struct tls_reading *r, const struct tls_set *s, const struct tls_certifi
 		ERR_clear_error();
 		return;
 	}
-	ctx = tls_ctx_new(s, c);
+	ctx = tls_ctx_new(s, c, NULL);
 	if (ctx == NULL)
 		tls_complain(r, r->cf->certificate_file, tls_why(why, sizeof why));
 	SSL_CTX_free(ctx);
@@ -600,9 +649,12 @@ tls_draw_ticket_keys(struct tls_set *s, const struct conf_listener *cf, conf_rep
 struct tls_set *
 tls_set_new(const struct conf_listener *cf, conf_report_fn *report, void *arg)
 {
+	static atomic_ullong sets;
 	struct tls_set *s = mem_zalloc(sizeof *s);
 	bool ok = tls_draw_ticket_keys(s, cf, report, arg);
 
+	atomic_init(&s->refs, 1);
+	s->number = atomic_fetch_add(&sets, 1);
 	must(cf->certificates != 0);
 	s->certificates = cf->certificates;
 	s->certificate = mem_zalloc(cf->certificates * sizeof *s->certificate);
@@ -623,7 +675,7 @@ tls_set_new(const struct conf_listener *cf, conf_report_fn *report, void *arg)
 void
 tls_set_free(struct tls_set *s)
 {
-	if (s == NULL)
+	if (s == NULL || atomic_fetch_sub(&s->refs, 1) != 1)
 		return;
 	for (size_t i = 0; i < s->certificates; i++) {
 		X509_free(s->certificate[i].leaf);
@@ -634,4 +686,43 @@ tls_set_free(struct tls_set *s)
 	tls_names_unref(s->names);
 	OPENSSL_cleanse(s->ticket_keys, sizeof s->ticket_keys);
 	free(s);
+}
+
+/* ---- a reload ---- */
+
+/* That a key belongs to its leaf has been seen, so a leaf that is the same has the same key. */
+static bool
+tls_certificate_eq(const struct tls_certificate *a, const struct tls_certificate *b)
+{
+	int n = sk_X509_num(a->chain);
+
+	if (X509_cmp(a->leaf, b->leaf) != 0 || sk_X509_num(b->chain) != n)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (X509_cmp(sk_X509_value(a->chain, i), sk_X509_value(b->chain, i)) != 0)
+			return false;
+	return true;
+}
+
+static bool
+tls_set_eq(const struct tls_set *a, const struct tls_set *b)
+{
+	if (a->certificates != b->certificates)
+		return false;
+	for (size_t i = 0; i < a->certificates; i++)
+		if (!tls_certificate_eq(&a->certificate[i], &b->certificate[i]))
+			return false;
+	return true;
+}
+
+struct tls_set *
+tls_set_adopt(struct tls_set *s, struct tls_set *old)
+{
+	if (!tls_set_eq(s, old)) {
+		memcpy(s->ticket_keys, old->ticket_keys, sizeof s->ticket_keys);
+		return s;
+	}
+	tls_set_free(s);
+	atomic_fetch_add(&old->refs, 1);
+	return old;
 }

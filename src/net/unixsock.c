@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define BACKLOG 64
+#define MODE 0660
 
 _Static_assert(UNIXSOCK_PATH_MAX == sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1, "as the kernel has it");
 
@@ -91,17 +92,15 @@ int
 unixsock_listen(const char *path)
 {
 	struct sockaddr_un sa;
-	int fd = unixsock_open(path, SOCK_NONBLOCK, &sa), bound;
-	mode_t mask;
+	int fd = unixsock_open(path, SOCK_NONBLOCK, &sa);
 
 	if (fd == -1)
 		return -1;
 	if (!unixsock_clear(path))
 		return unixsock_give_up(fd);
-	mask = umask(0117);
-	bound = bind(fd, (struct sockaddr *)&sa, sizeof sa);
-	umask(mask);
-	if (bound == 0 && listen(fd, BACKLOG) == 0)
+	/* The file gets the socket's own mode, less what umask takes, which is the whole process's. */
+	if (fchmod(fd, MODE) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 && chmod(path, MODE) == 0 &&
+	    listen(fd, BACKLOG) == 0)
 		return fd;
 	return unixsock_give_up(fd);
 }

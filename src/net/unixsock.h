@@ -12,8 +12,8 @@
 
 bool unixsock_path_fits(const char *path);
 /* Listens, without blocking; for its owner and group alone from the first moment on. A stale socket is
- * replaced. -1 with errno: EADDRINUSE when somebody answers there, ENOTSOCK when something else has that name. Main
- * thread, before any other runs (umask). */
+ * replaced. -1 with errno: EADDRINUSE when somebody answers there, ENOTSOCK when something else has that name. Any
+ * thread. */
 int unixsock_listen(const char *path) MUST_CHECK;
 /* Blocks. -1 with errno. */
 int unixsock_connect(const char *path) MUST_CHECK;

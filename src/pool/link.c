@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A worker's connections to gateways. The idle ones hang on a list for each gateway, found by its address in
- * memory. */
+/* A worker's connections to gateways. What is kept of each gateway, idle links and its latest TLS session, is found
+ * by its address in memory. */
 #include "pool/link.h"
 
 #include <errno.h>
@@ -13,18 +13,20 @@
 
 #define LINK_MAGIC 0x1111c0de
 
-/* One for each gateway that this worker ever kept a link to. */
-struct link_idle {
+/* Of one gateway. */
+struct link_kept {
 	struct gateway *gateway;	/* the key, referenced */
-	struct list links;
+	struct list links;		/* the idle ones */
 	unsigned n;
+	SSL_SESSION *session;		/* NULL: none */
+	uint64_t session_of;		/* of which tls_client */
 	UT_hash_handle hh;
 };
 
 struct links {
 	struct loop *loop;
 	struct slab slab;
-	struct link_idle *idle;		/* by the pointer: no client chooses it, so uthash's own hash will do */
+	struct link_kept *kept;		/* by the pointer: no client chooses it, so uthash's own hash will do */
 };
 
 struct links *
@@ -37,34 +39,53 @@ links_new(struct loop *l)
 	return ls;
 }
 
-static struct link_idle *
-link_idle_of(struct links *ls, struct gateway *g)
+static struct link_kept *
+link_kept_of(struct links *ls, struct gateway *g)
 {
-	struct link_idle *i;
+	struct link_kept *i;
 
-	HASH_FIND_PTR(ls->idle, &g, i);
+	HASH_FIND_PTR(ls->kept, &g, i);
 	return i;
 }
 
-static struct link_idle *
-link_idle_make(struct links *ls, struct gateway *g)
+static struct link_kept *
+link_kept_make(struct links *ls, struct gateway *g)
 {
-	struct link_idle *i = link_idle_of(ls, g);
+	struct link_kept *i = link_kept_of(ls, g);
 
 	if (i != NULL)
 		return i;
 	i = mem_zalloc(sizeof *i);
 	i->gateway = gateway_ref(g);
 	list_init(&i->links);
-	HASH_ADD_PTR(ls->idle, gateway, i);
+	HASH_ADD_PTR(ls->kept, gateway, i);
 	return i;
+}
+
+static void
+link_kept_drop(struct links *ls, struct link_kept *i)
+{
+	must(i->n == 0);
+	HASH_DEL(ls->kept, i);
+	SSL_SESSION_free(i->session);
+	gateway_unref(i->gateway);
+	free(i);
+}
+
+static bool
+is_over(const struct link_kept *i)
+{
+	return i->n == 0 && gateway_state(i->gateway) == GATEWAY_GONE;
 }
 
 static void
 link_free(struct reap *r)
 {
 	struct link *k = CONTAINER(r, struct link, reap);
+	struct link_kept *i = link_kept_of(k->links, k->gateway);
 
+	if (i != NULL && is_over(i))
+		link_kept_drop(k->links, i);
 	gateway_unref(k->gateway);
 	k->magic = 0;
 	slab_put(&k->links->slab, k);
@@ -82,7 +103,7 @@ link_close(struct link *k)
 }
 
 static void
-link_unidle(struct link *k, struct link_idle *i)
+link_unidle(struct link *k, struct link_kept *i)
 {
 	list_remove(&k->idle);
 	i->n--;
@@ -92,7 +113,7 @@ link_unidle(struct link *k, struct link_idle *i)
 static void
 link_close_idle(struct link *k)
 {
-	link_unidle(k, link_idle_of(k->links, k->gateway));
+	link_unidle(k, link_kept_of(k->links, k->gateway));
 	link_close(k);
 }
 
@@ -119,30 +140,44 @@ on_idle_timeout(struct timer *t, uint64_t now_ms)
 	link_close_idle(k);
 }
 
+static void
+link_kept_close(struct link_kept *i)
+{
+	LIST_EACH (at, next, &i->links)
+		link_close_idle(LIST_ENTRY_OF(at, struct link, idle));
+}
+
 void
 links_close_idle(struct links *ls)
 {
-	struct link_idle *i, *after;
+	struct link_kept *i, *after;
 
-	HASH_ITER(hh, ls->idle, i, after) {
-		LIST_EACH (at, next, &i->links)
-			link_close_idle(LIST_ENTRY_OF(at, struct link, idle));
+	HASH_ITER(hh, ls->kept, i, after)
+		link_kept_close(i);
+}
+
+void
+links_drop_gone(struct links *ls)
+{
+	struct link_kept *i, *after;
+
+	HASH_ITER(hh, ls->kept, i, after) {
+		if (gateway_state(i->gateway) != GATEWAY_GONE)
+			continue;
+		link_kept_close(i);
+		link_kept_drop(ls, i);
 	}
 }
 
 void
 links_free(struct links *ls)
 {
-	struct link_idle *i, *after;
+	struct link_kept *i, *after;
 
 	if (ls == NULL)
 		return;
-	HASH_ITER(hh, ls->idle, i, after) {
-		must(i->n == 0);
-		HASH_DEL(ls->idle, i);
-		gateway_unref(i->gateway);
-		free(i);
-	}
+	HASH_ITER(hh, ls->kept, i, after)
+		link_kept_drop(ls, i);
 	slab_fini(&ls->slab);
 	free(ls);
 }
@@ -150,7 +185,7 @@ links_free(struct links *ls)
 struct link *
 link_take_idle(struct links *ls, struct gateway *g, stream_fn *ready, void *owner)
 {
-	struct link_idle *i = link_idle_of(ls, g);
+	struct link_kept *i = link_kept_of(ls, g);
 	struct link *k;
 
 	if (i == NULL || list_is_empty(&i->links))
@@ -163,25 +198,63 @@ link_take_idle(struct links *ls, struct gateway *g, stream_fn *ready, void *owne
 	return k;
 }
 
-struct link *
-link_open(struct links *ls, struct gateway *g, stream_fn *ready, void *owner)
+static void
+on_session(struct tls_keeper *keeper, SSL_SESSION *session)
 {
-	int fd = sock_connect(&g->addr);
+	struct link *k = CONTAINER(keeper, struct link, keeper);
+	struct link_kept *i = link_kept_make(k->links, k->gateway);
+
+	SSL_SESSION_free(i->session);
+	i->session = session;
+	i->session_of = keeper->client;
+}
+
+/* A session says that a certificate has been looked at: it counts for those alone whose rules these were. */
+static SSL *
+link_begin_tls(struct link *k, struct tls_client *tls)
+{
+	struct link_kept *i = link_kept_of(k->links, k->gateway);
+	bool resumes = i != NULL && i->session_of == tls_client_number(tls);
+
+	k->keeper.keep = on_session;
+	return tls_client_connect(tls, gateway_authority(k->gateway), resumes ? i->session : NULL, &k->keeper);
+}
+
+/* False: no memory; the descriptor is still the caller's. */
+static bool
+link_begin(struct link *k, int fd, struct tls_client *tls, stream_fn *ready, void *owner)
+{
+	SSL *ssl = tls != NULL ? link_begin_tls(k, tls) : NULL;
+
+	if ((tls == NULL || ssl != NULL) && stream_init(&k->stream, k->links->loop, fd, ssl, ready, owner)) {
+		k->stream.connecting = true;
+		return true;
+	}
+	SSL_free(ssl);
+	return false;
+}
+
+struct link *
+link_open(struct links *ls, struct gateway *g, struct tls_client *tls, stream_fn *ready, void *owner)
+{
+	int fd = sock_connect(gateway_address(g));
 	struct link *k;
 
 	if (fd == -1)
 		return NULL;
 	k = slab_get(&ls->slab);
-	if (k == NULL || !stream_init(&k->stream, ls->loop, fd, NULL, ready, owner)) {
+	if (k != NULL) {
+		k->links = ls;
+		k->gateway = g;
+	}
+	if (k == NULL || !link_begin(k, fd, tls, ready, owner)) {
 		slab_put(&ls->slab, k);
 		close(fd);
 		errno = ENOMEM;
 		return NULL;
 	}
-	k->stream.connecting = true;
 	k->magic = LINK_MAGIC;
-	k->links = ls;
-	k->gateway = gateway_ref(g);
+	gateway_ref(g);
 	k->uses = 1;
 	list_init(&k->idle);
 	timer_init(&k->timer, on_idle_timeout);
@@ -191,7 +264,7 @@ link_open(struct links *ls, struct gateway *g, stream_fn *ready, void *owner)
 void
 link_keep(struct link *k, unsigned most)
 {
-	struct link_idle *i;
+	struct link_kept *i;
 	uint64_t now_ms;
 
 	ALIVE(k, LINK_MAGIC);
@@ -203,7 +276,7 @@ link_keep(struct link *k, unsigned most)
 		link_close(k);
 		return;
 	}
-	i = link_idle_make(k->links, k->gateway);
+	i = link_kept_make(k->links, k->gateway);
 	now_ms = loop_now_ms(k->links->loop);
 	stream_hand_over(&k->stream, on_idle_ready, k);
 	timer_set(&k->links->loop->wheel, &k->timer, now_ms + (i->n < most ? LINK_IDLE_MS : LINK_SPARE_MS));

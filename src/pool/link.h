@@ -8,6 +8,8 @@
  * closed when the gateway closes or says anything, or when it has been idle for LINK_IDLE_MS. Above idle_connections
  * a link is kept for LINK_SPARE_MS only: sixty-four busy clients need that many links from one moment to the next,
  * and closing half of them each time would cost a connect for every third request.
+ *
+ * By TLS, the latest session of a gateway is kept too, and offered with the next connection.
  */
 #ifndef POOL_LINK_H
 #define POOL_LINK_H
@@ -31,6 +33,7 @@ struct link {
 	};
 	struct timer timer;		/* while idle */
 	unsigned uses;			/* requests so far, this one included */
+	struct tls_keeper keeper;	/* by TLS */
 	struct stream stream;
 };
 
@@ -38,11 +41,15 @@ struct links *links_new(struct loop *l) MUST_CHECK;
 void links_free(struct links *ls);	/* NULL is fine; closes idle ones, none may be in use */
 /* No idle connection is kept any more: when stopping. */
 void links_close_idle(struct links *ls);
+/* Nor anything of gateways that are gone: after a reload. */
+void links_drop_gone(struct links *ls);
 
 /* An idle link to this gateway, or NULL. */
 struct link *link_take_idle(struct links *ls, struct gateway *g, stream_fn *ready, void *owner) MUST_CHECK;
-/* A new one, connecting: the callback hears STREAM_CONNECTED, or a failure by STREAM_CAN_READ. NULL with errno. */
-struct link *link_open(struct links *ls, struct gateway *g, stream_fn *ready, void *owner) MUST_CHECK;
+/* A new one, connecting: the callback hears STREAM_CONNECTED, by TLS when the gateway has shown who it is, or a
+ * failure by STREAM_CAN_READ. tls NULL: plain. NULL with errno. */
+struct link *link_open(struct links *ls, struct gateway *g, struct tls_client *tls, stream_fn *ready, void *owner)
+    MUST_CHECK;
 /* Its exchange is over and the connection is clean: it is kept, for long where its gateway has less
  * than `most` idle. */
 void link_keep(struct link *k, unsigned most);

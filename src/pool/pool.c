@@ -4,7 +4,7 @@
  * once or twice and allocates nothing. What it picks may be full a moment later, by those who enter without choosing
  * since they belong there: then it picks again, and whoever was faster is not among the eligible any more.
  */
-#include "pool/pool.h"
+#include "pool/roster.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -14,12 +14,6 @@
 #include "pool/rendezvous.h"
 
 #define POOL_MAGIC 0x9001feed
-
-/* Where a gateway is found by its tag: a cookie names one with each request. */
-struct pool_tag {
-	uint64_t tag;
-	struct gateway *gateway;
-};
 
 /* Who is eligible. */
 struct pool_search {
@@ -48,42 +42,43 @@ pool_would_take(const struct pool_wish *w, const struct gateway *g)
 static inline bool
 pool_may_choose(const struct pool_search *s, const struct gateway *g)
 {
-	return g->backup == s->backup && pool_would_take(s->wish, g) && !gateway_is_full(g);
+	return gateway_is_backup(g) == s->backup && pool_would_take(s->wish, g) && !gateway_is_full(g);
 }
 
-/* load / weight of a below that of b; without division, and no product exceeds 64 bits. */
+/* load / share of a below that of b; without division, and no product exceeds 64 bits. */
 static bool
 is_less_loaded(const struct gateway *a, const struct gateway *b)
 {
-	return (uint64_t)gateway_load(a) * gateway_weight(b) < (uint64_t)gateway_load(b) * gateway_weight(a);
+	return (uint64_t)gateway_load(a) * gateway_share(b) < (uint64_t)gateway_load(b) * gateway_share(a);
 }
 
-/* Smooth weighted round robin: everyone gains its weight each time, and whoever has gathered most is chosen and
+/* Smooth weighted round robin: everyone gains its share each time, and whoever has gathered most is chosen and
  * pays what all gained together. A 5:1:1 comes out as a a b a c a a and not as five a in a row. Only who is as
  * little loaded as `least` can be chosen (NULL: all can), but all gain, so that nobody's turn is lost. */
 static struct gateway *
 choose_in_turn(struct pool *p, const struct pool_search *s, const struct gateway *least)
 {
-	struct gateway *best = NULL;
-	int gained = 0;
+	struct pool_seat *best = NULL;
+	int64_t gained = 0;
 
 	for (unsigned i = 0; i < p->gateways; i++) {
-		struct gateway *g = p->gateway[i];
-		int weight;
+		struct pool_seat *seat = &p->seat[i];
+		unsigned share;
 
-		if (!pool_may_choose(s, g))
+		if (!pool_may_choose(s, p->gateway[i]))
 			continue;
-		weight = (int)gateway_weight(g);
-		g->current_weight += weight;
-		gained += weight;
-		if (least != NULL && is_less_loaded(least, g))
+		share = gateway_share(p->gateway[i]);
+		seat->turn += share;
+		gained += share;
+		if (least != NULL && is_less_loaded(least, p->gateway[i]))
 			continue;
-		if (best == NULL || g->current_weight > best->current_weight)
-			best = g;
+		if (best == NULL || seat->turn > best->turn)
+			best = seat;
 	}
-	if (best != NULL)
-		best->current_weight -= gained;
-	return best;
+	if (best == NULL)
+		return NULL;
+	best->turn -= gained;
+	return p->gateway[best - p->seat];
 }
 
 static struct gateway *
@@ -119,7 +114,7 @@ pool_random(struct pool *p, uint64_t n)
 	return (p->random * 0x2545f4914f6cdd1d >> 11) % n;
 }
 
-/* One of the eligible but `other`, each with the chance of its weight; total is their weights' sum, which may have
+/* One of the eligible but `other`, each with the chance of its share; total is their shares' sum, which may have
  * changed by an operator's hand since: then the last one is as good. */
 static struct gateway *
 pool_draw(struct pool *p, const struct pool_search *s, const struct gateway *other, uint64_t total)
@@ -129,14 +124,14 @@ pool_draw(struct pool *p, const struct pool_search *s, const struct gateway *oth
 
 	for (unsigned i = 0; i < p->gateways; i++) {
 		struct gateway *g = p->gateway[i];
-		unsigned weight = gateway_weight(g);
+		unsigned share = gateway_share(g);
 
 		if (g == other || !pool_may_choose(s, g))
 			continue;
 		last = g;
-		if (drawn < weight)
+		if (drawn < share)
 			break;
-		drawn -= weight;
+		drawn -= share;
 	}
 	return last;
 }
@@ -151,11 +146,11 @@ choose_random(struct pool *p, const struct pool_search *s)
 
 	for (unsigned i = 0; i < p->gateways; i++)
 		if (pool_may_choose(s, p->gateway[i]))
-			total += gateway_weight(p->gateway[i]);
+			total += gateway_share(p->gateway[i]);
 	one = pool_draw(p, s, NULL, total);
 	if (one == NULL)
 		return NULL;
-	rest = total > gateway_weight(one) ? total - gateway_weight(one) : 0;
+	rest = total > gateway_share(one) ? total - gateway_share(one) : 0;
 	two = pool_draw(p, s, one, rest);
 	return two != NULL && is_less_loaded(two, one) ? two : one;
 }
@@ -168,9 +163,9 @@ struct vote {
 };
 
 static inline void
-vote_put_up(struct vote *v, struct gateway *g)
+vote_put_up(struct vote *v, struct gateway *g, uint64_t tag)
 {
-	struct rendezvous_bid bid = { rendezvous_draw(v->hash, g->tag), gateway_weight(g) };
+	struct rendezvous_bid bid = { rendezvous_draw(v->hash, tag), gateway_weight(g) };
 
 	if (v->winner != NULL && !rendezvous_wins(bid, v->bid))
 		return;
@@ -185,7 +180,7 @@ choose_by_hash(struct pool *p, const struct pool_search *s)
 
 	for (unsigned i = 0; i < p->gateways; i++)
 		if (pool_may_choose(s, p->gateway[i]))
-			vote_put_up(&v, p->gateway[i]);
+			vote_put_up(&v, p->gateway[i], p->seat[i].tag);
 	return v.winner;
 }
 
@@ -197,8 +192,8 @@ pool_owner(const struct pool *p, uint64_t hash)
 	for (unsigned i = 0; i < p->gateways; i++) {
 		struct gateway *g = p->gateway[i];
 
-		if (!g->backup && gateway_weight(g) != 0)
-			vote_put_up(&v, g);
+		if (!gateway_is_backup(g) && gateway_weight(g) != 0)
+			vote_put_up(&v, g, p->seat[i].tag);
 	}
 	return v.winner;
 }
@@ -272,6 +267,17 @@ pool_has_room(const struct pool *p)
 	return pool_lacks(p, &any) == POOL_LACKS_NOTHING;
 }
 
+bool
+pool_can_spare(const struct pool *p, const struct gateway *g)
+{
+	for (unsigned i = 0; i < p->gateways; i++)
+		if (p->gateway[i] != g && gateway_takes_newcomers(p->gateway[i]))
+			return true;
+	return false;
+}
+
+/* ---- finding ---- */
+
 static int
 tag_compare(const void *one, const void *two)
 {
@@ -280,13 +286,24 @@ tag_compare(const void *one, const void *two)
 	return (a->tag > b->tag) - (a->tag < b->tag);
 }
 
+/* At a reload a gateway is renamed some moments before all workers have the roster that knows its new tag; the next
+ * reload may come before the last of them has gone over. */
+static struct gateway *
+pool_search_tag(const struct pool *p, uint64_t tag)
+{
+	for (unsigned i = 0; i < p->gateways; i++)
+		if (gateway_is_tagged(p->gateway[i], tag))
+			return p->gateway[i];
+	return NULL;
+}
+
 struct gateway *
 pool_find_tag(const struct pool *p, uint64_t tag)
 {
 	struct pool_tag key = { .tag = tag };
-	const struct pool_tag *found = bsearch(&key, p->by_tag, p->gateways, sizeof key, tag_compare);
+	const struct pool_tag *found = bsearch(&key, p->by_tag, p->tags, sizeof key, tag_compare);
 
-	return found != NULL ? found->gateway : NULL;
+	return found != NULL ? found->gateway : pool_search_tag(p, tag);
 }
 
 /* As slices, so that a name need not end with a NUL. */
@@ -304,7 +321,7 @@ gateway_compare(const void *one, const void *two)
 {
 	struct gateway *const *a = one, *const *b = two;
 
-	return name_compare(slice_of((*a)->name), slice_of((*b)->name));
+	return name_compare(slice_of(gateway_name(*a)), slice_of(gateway_name(*b)));
 }
 
 static int
@@ -312,7 +329,7 @@ name_find(const void *name, const void *element)
 {
 	struct gateway *const *g = element;
 
-	return name_compare(*(const struct slice *)name, slice_of((*g)->name));
+	return name_compare(*(const struct slice *)name, slice_of(gateway_name(*g)));
 }
 
 struct gateway *
@@ -320,8 +337,10 @@ pool_find_name(const struct pool *p, struct slice name)
 {
 	struct gateway **found = bsearch(&name, p->by_name, p->gateways, sizeof *p->by_name, name_find);
 
-	return found != NULL ? *found : NULL;
+	return found != NULL ? *found : pool_find_tag(p, gateway_tag_of(p->name, name));
 }
+
+/* ---- made, listed and freed ---- */
 
 /* In the form of the configuration's mistakes. */
 static void
@@ -343,7 +362,7 @@ pool_add_gateways(struct pool *p, conf_report_fn *report, void *arg)
 	}
 	for (unsigned i = 0; i < cf->gateways; i++) {
 		const char *why;
-		struct gateway *g = gateway_new(&cf->gateway[i], p->name, i, &why);
+		struct gateway *g = gateway_new(&cf->gateway[i], cf, &why);
 
 		if (g == NULL)
 			pool_report(cf, i, why, report, arg);
@@ -354,53 +373,126 @@ pool_add_gateways(struct pool *p, conf_report_fn *report, void *arg)
 }
 
 static void
-pool_sort_names(struct pool *p)
+pool_list_names(struct pool *p)
 {
 	for (unsigned i = 0; i < p->gateways; i++)
 		p->by_name[i] = p->gateway[i];
 	qsort(p->by_name, p->gateways, sizeof *p->by_name, gateway_compare);
 }
 
+static int
+tag_order(const void *one, const void *two)
+{
+	const struct pool_tag *a = one, *b = two;
+	int order = tag_compare(a, b);
+
+	return order != 0 ? order : (int)a->is_former - (int)b->is_former;
+}
+
+/* All that stands for this gateway in its pool; to NULL: counted only. */
+static unsigned
+tags_of(const struct pool *p, unsigned place, struct pool_tag *to)
+{
+	const struct gateway_identity *now = gateway_identity(p->gateway[place]);
+	unsigned n = 0;
+
+	for (const struct gateway_identity *id = now; id != NULL; id = id->before) {
+		if (strcmp(id->pool_name, p->name) != 0)
+			continue;
+		if (to != NULL)
+			to[n] = (struct pool_tag){ id->tag, p->gateway[place], place, id != now };
+		n++;
+	}
+	return n;
+}
+
+/* Where two claim one, the name of today goes before that of yesterday. */
+static void
+tags_drop_doubles(struct pool *p)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < p->tags; i++)
+		if (kept == 0 || p->by_tag[kept - 1].tag != p->by_tag[i].tag || !p->by_tag[i].is_former)
+			p->by_tag[kept++] = p->by_tag[i];
+	p->tags = kept;
+}
+
+static void
+pool_list_tags(struct pool *p)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < p->gateways; i++)
+		most += tags_of(p, i, NULL);
+	free(p->by_tag);
+	p->by_tag = mem_zalloc((most + 1) * sizeof *p->by_tag);
+	p->tags = 0;
+	for (unsigned i = 0; i < p->gateways; i++) {
+		p->seat[i].tag = gateway_tag(p->gateway[i]);
+		p->tags += tags_of(p, i, &p->by_tag[p->tags]);
+	}
+	qsort(p->by_tag, p->tags, sizeof *p->by_tag, tag_order);
+	tags_drop_doubles(p);
+}
+
+void
+pool_list(struct pool *p)
+{
+	pool_list_names(p);
+	pool_list_tags(p);
+}
+
 static bool
-pool_sort_tags(struct pool *p, conf_report_fn *report, void *arg)
+pool_check_tags(const struct pool *p, conf_report_fn *report, void *arg)
 {
 	bool good = true;
 
-	for (unsigned i = 0; i < p->gateways; i++)
-		p->by_tag[i] = (struct pool_tag){ p->gateway[i]->tag, p->gateway[i] };
-	qsort(p->by_tag, p->gateways, sizeof *p->by_tag, tag_compare);
-	for (unsigned i = 1; i < p->gateways; i++) {
-		const struct gateway *one = p->by_tag[i - 1].gateway, *two = p->by_tag[i].gateway;
+	for (unsigned i = 1; i < p->tags; i++) {
+		const struct pool_tag *one = &p->by_tag[i - 1], *two = &p->by_tag[i];
 		char *what;
 
 		if (one->tag != two->tag)
 			continue;
-		what = mem_printf("a cookie could not tell it from '%s'; give it another name", one->name);
-		pool_report(p->conf, two->index, what, report, arg);
+		what = mem_printf("a cookie could not tell it from '%s'; give it another name",
+		    gateway_name(one->gateway));
+		pool_report(p->conf, two->place, what, report, arg);
 		free(what);
 		good = false;
 	}
 	return good;
 }
 
+static bool
+pool_set_tls(struct pool *p, conf_report_fn *report, void *arg)
+{
+	if (p->conf->gateway_tls)
+		p->tls = tls_client_new(p->conf, report, arg);
+	return !p->conf->gateway_tls || p->tls != NULL;
+}
+
 struct pool *
 pool_new(const struct conf_pool *cf, conf_report_fn *report, void *arg)
 {
 	struct pool *p = mem_zalloc(sizeof *p);
+	bool is_good;
 
 	must((unsigned)cf->balance < COUNT(balances));
 	p->magic = POOL_MAGIC;
 	p->conf = cf;
 	p->name = mem_strdup(cf->name);
 	p->gateway = mem_zalloc((cf->gateways + 1) * sizeof *p->gateway);
-	p->by_tag = mem_zalloc((cf->gateways + 1) * sizeof *p->by_tag);
+	p->seat = mem_zalloc((cf->gateways + 1) * sizeof *p->seat);
 	p->by_name = mem_zalloc((cf->gateways + 1) * sizeof *p->by_name);
 	pthread_mutex_init(&p->lock, NULL);
 	if (getrandom(&p->random, sizeof p->random, GRND_NONBLOCK) != sizeof p->random || p->random == 0)
 		p->random = clock_wall_us();	/* any start but zero will do */
-	if (pool_add_gateways(p, report, arg) && pool_sort_tags(p, report, arg)) {
-		pool_sort_names(p);
-		return p;
+	is_good = pool_add_gateways(p, report, arg);
+	is_good &= pool_set_tls(p, report, arg);
+	if (is_good) {
+		pool_list(p);
+		if (pool_check_tags(p, report, arg))
+			return p;
 	}
 	pool_free(p);
 	return NULL;
@@ -414,10 +506,12 @@ pool_free(struct pool *p)
 	ALIVE(p, POOL_MAGIC);
 	for (unsigned i = 0; i < p->gateways; i++)
 		gateway_unref(p->gateway[i]);
+	tls_client_unref(p->tls);
 	pthread_mutex_destroy(&p->lock);
 	p->magic = 0;
 	free(p->by_name);
 	free(p->by_tag);
+	free(p->seat);
 	free(p->gateway);
 	free(p->name);
 	free(p);

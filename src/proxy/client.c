@@ -15,6 +15,8 @@
 #define CLIENT_REQUESTS 16
 /* How long a client may take to read our last words while it still sends its own. */
 #define CLIENT_LINGER_MS 2000
+/* When stopping: who has connected just now has its first request on the way. */
+#define CLIENT_LAST_WORD_MS 1000
 
 static const struct {
 	const char *doing;
@@ -43,7 +45,7 @@ client_text(const struct client *c, char text[CLIENT_TEXT])
 	char peer[ADDR_TEXT];
 
 	snprintf(text, CLIENT_TEXT, "%s (listener %.48s) while %s", addr_text(&c->peer, peer),
-	    c->door->listener->conf->name, client_states[c->state].doing);
+	    c->door->name, client_states[c->state].doing);
 	return text;
 }
 
@@ -55,6 +57,7 @@ client_free(struct reap *r)
 	struct client *c = CONTAINER(r, struct client, reap);
 	struct proxy *p = client_proxy(c);
 
+	door_leave(c->door);
 	c->magic = 0;
 	slab_put(&p->clients, c);
 }
@@ -76,8 +79,8 @@ client_end(struct client *c, enum end_reason why)
 	stream_close(&c->stream);
 	list_remove(&c->link);
 	if (c->counted)
-		iplimit_leave(l->iplimit, &c->peer);
-	atomic_fetch_sub_explicit(&l->connections, 1, memory_order_relaxed);
+		iplimit_leave(l->guests->iplimit, &c->peer);
+	listener_note_gone(l);
 	loop_reap(client_proxy(c)->loop, &c->reap, client_free);
 }
 
@@ -163,7 +166,7 @@ client_reading_due(const struct client *c)
 	if (client_is_held(c))
 		return c->since_ms + l->body_timeout_ms;
 	if (c->requests == 0)
-		return c->since_ms + l->header_timeout_ms;
+		return c->since_ms + (client_proxy(c)->stopping ? CLIENT_LAST_WORD_MS : l->header_timeout_ms);
 	if (c->exchange == NULL)
 		return c->since_ms + l->keepalive_timeout_ms;
 	return c->exchange->begun_ms + l->header_timeout_ms;
@@ -305,8 +308,7 @@ client_enter(struct client *c)
 		return false;
 	}
 	c->trusted = listener_trusts(l, &c->peer);
-	c->counted = iplimit_enter(l->iplimit, &c->peer, c->since_ms);
-	c->limited = !c->counted;
+	c->limited = !iplimit_enter(l->guests->iplimit, &c->peer, c->since_ms, &c->counted);
 	return true;
 }
 
@@ -413,10 +415,8 @@ on_client_timer(struct timer *t, uint64_t now_ms)
 		exchange_timer(c->exchange, now_ms);
 		return;
 	case CLIENT_READING:
-		due = client_reading_due(c);
-		break;
 	case CLIENT_GREETING:
-		due = c->since_ms + c->door->listener->conf->header_timeout_ms;
+		due = client_reading_due(c);
 		break;
 	case CLIENT_CLOSING:
 		due = client_closing_due(c);
@@ -443,10 +443,14 @@ void
 client_stop(struct client *c)
 {
 	ALIVE(c, CLIENT_MAGIC);
+	if (c->state == CLIENT_SERVING)
+		exchange_stop(c->exchange);
 	if (c->state != CLIENT_GREETING && (c->state != CLIENT_READING || client_has_begun(c)))
 		return;
 	if (client_is_held(c))
 		client_close_soon(c, END_STOPPING, true);
+	else if (c->requests == 0 && !c->door->retired)
+		client_timer_by(c, client_reading_due(c));
 	else
 		client_end(c, END_STOPPING);
 }
@@ -455,7 +459,7 @@ client_stop(struct client *c)
 
 /* The descriptor is the client's afterwards. NULL: still the caller's. */
 static struct client *
-client_new(const struct door *door, int fd, const struct addr *peer)
+client_new(struct door *door, int fd, const struct addr *peer)
 {
 	struct proxy *p = door->proxy;
 	bool greets = door->listener->conf->proxy_protocol == CONF_PROXY_REQUIRED;
@@ -476,6 +480,7 @@ client_new(const struct door *door, int fd, const struct addr *peer)
 	timer_init(&c->timer, on_client_timer);
 	list_init(&c->link);
 	list_add_tail(&p->client_list, &c->link);
+	door_enter(door);
 	return c;
 fail:
 	SSL_free(ssl);
@@ -486,13 +491,14 @@ fail:
 void
 proxy_accept(void *arg, struct listener *l, int fd, const struct addr *peer)
 {
-	const struct door *door = arg;
+	struct door *door = arg;
 	struct client *c;
 
 	counter_add(&door->proxy->counts.connections, 1);
+	counter_add(&door->meter->connections, 1);
 	c = client_new(door, fd, peer);
 	if (c == NULL) {
-		atomic_fetch_sub_explicit(&l->connections, 1, memory_order_relaxed);
+		listener_note_gone(l);
 		close(fd);
 		return;
 	}

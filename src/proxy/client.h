@@ -25,7 +25,7 @@ struct exchange;
 struct client {
 	uint32_t magic;
 	enum client_state state;
-	const struct door *door;
+	struct door *door;
 	union {
 		struct list link;	/* of proxy->client_list, or */
 		struct reap reap;	/* afterwards */
@@ -58,7 +58,8 @@ void client_becomes_tunnel(struct client *c);
 void client_end(struct client *c, enum end_reason why);
 /* The timer must fire by then. */
 void client_timer_by(struct client *c, uint64_t due_ms);
-/* When stopping: one that waits for a request is closed, others find out when they are through. */
+/* When stopping: one that waits for a request is closed, a handshake refused, others find out when they are
+ * through. */
 void client_stop(struct client *c);
 /* For log lines: "10.1.2.3:4567 (listener public) while reading a request". Returns text. */
 #define CLIENT_TEXT 160

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * end.h - why something ended: one table for the log's word, the metric's label, whose doing it was, the status that
- * a client gets where an answer is still possible, and the close code of a WebSocket session.
+ * a client gets where an answer is still possible, and the close code of a WebSocket session (but that a pool may
+ * have another one for a gateway that died: died_close).
  */
 #ifndef PROXY_END_H
 #define PROXY_END_H
@@ -32,7 +33,8 @@ enum end_whose { END_BY_CLIENT, END_BY_GATEWAY, END_BY_SELF };
 	X(GATEWAY_CONNECT,    "gateway-connect",       GATEWAY,  502,    0) \
 	X(GATEWAY_TIMEOUT,    "gateway-connect-timeout", GATEWAY, 504,   0) \
 	X(GATEWAY_CLOSED,     "gateway-closed",        GATEWAY,  502,    0) \
-	X(GATEWAY_RESET,      "gateway-reset",         GATEWAY,  502,    0) \
+	X(GATEWAY_RESET,      "gateway-reset",         GATEWAY,  502, 1014) \
+	X(GATEWAY_DIED,       "gateway-died",          GATEWAY,  502, 1014) /* its end without a close frame */ \
 	X(GATEWAY_BAD,        "gateway-bad-answer",    GATEWAY,  502,    0) \
 	X(GATEWAY_HANDSHAKE,  "gateway-bad-handshake", GATEWAY,  502,    0) \
 	X(GATEWAY_BODY,       "gateway-bad-body",      GATEWAY,  502,    0) \
@@ -41,6 +43,10 @@ enum end_whose { END_BY_CLIENT, END_BY_GATEWAY, END_BY_SELF };
 	X(GATEWAY_DOWN,       "gateway-down",          GATEWAY,  503,    0) /* on_down = reject */ \
 	X(GATEWAY_FULL,       "gateway-full",          GATEWAY,  503, 1013) \
 	X(DUPLICATE,          "duplicate-session",     SELF,       0, 1008) \
+	X(DRAINED,            "drained",               SELF,     503, 1012) \
+	X(GATEWAY_GONE,       "gateway-gone",          SELF,     503, 1012) /* no configuration names it any more */ \
+	X(REBALANCED,         "rebalanced",            SELF,       0, 1012) \
+	X(OVERFULL,           "rebalanced-from-overfull", SELF,    0, 1013) /* above max_sessions */ \
 	X(REDIRECT,           "redirect",              SELF,       0,    0) \
 	X(TUNNEL_IDLE,        "tunnel-idle",           SELF,       0, 1001) \
 	X(STOPPING,           "stopping",              SELF,     503, 1001) \

@@ -45,7 +45,10 @@ exchange_free(struct reap *r)
 {
 	struct exchange *x = CONTAINER(r, struct exchange, reap);
 
+	if (x->scene != NULL)
+		scene_leave(x->scene);
 	intake_fini(&x->intake);
+	affinity_client_fini(&x->known);
 	free(x->body_in);
 	free(x->trailer_up);
 	free(x->trailer_down);
@@ -83,6 +86,18 @@ exchange_field(const struct exchange *x, enum field_id id)
 	return f != NULL ? f->value : SLICE_NONE;
 }
 
+static uint64_t
+exchange_bytes_in(const struct exchange *x)
+{
+	return x->head_in_bytes != 0 ? x->head_in_bytes + x->up.bytes : x->intake.n;
+}
+
+static uint64_t
+exchange_bytes_out(const struct exchange *x)
+{
+	return x->head_out_bytes + x->down.bytes;
+}
+
 void
 exchange_describe(const struct exchange *x, struct record *r)
 {
@@ -94,13 +109,13 @@ exchange_describe(const struct exchange *x, struct record *r)
 	};
 	r->total_us = x->begun_us != 0 ? now_us - x->begun_us : 0;
 	r->at_us = clock_wall_us() - r->total_us;
-	r->listener = x->client->door->listener->conf->name;
+	r->listener = x->client->door->name;
 	r->tls = x->client->stream.ssl != NULL;
 	r->status = x->status;
 	r->retries = x->retries;
 	r->request_id = x->request_id;
-	r->bytes_in = x->head_in_bytes != 0 ? x->head_in_bytes + x->up.bytes : x->intake.n;
-	r->bytes_out = x->head_out_bytes + x->down.bytes;
+	r->bytes_in = exchange_bytes_in(x);
+	r->bytes_out = exchange_bytes_out(x);
 	if (x->head_in_bytes != 0) {		/* else the head was never understood */
 		r->method = x->head.method_text;
 		r->host = x->head.host;
@@ -116,15 +131,30 @@ exchange_describe(const struct exchange *x, struct record *r)
 		r->because = x->choice.because;
 	}
 	if (x->choice.gateway != NULL)
-		r->gateway = x->choice.gateway->name;
+		r->gateway = gateway_name(x->choice.gateway);
 	else if (x->choice.home != NULL)
-		r->gateway = x->choice.home->name;
+		r->gateway = gateway_name(x->choice.home);
 	else if (x->tried.n != 0)
-		r->gateway = x->tried.gateway[x->tried.n - 1]->name;
+		r->gateway = gateway_name(x->tried.gateway[x->tried.n - 1]);
 	if (x->connected_us != 0)
 		r->queue_us = x->connected_us - x->begun_us;
 	if (x->responded_us != 0)
 		r->response_us = x->responded_us - x->connected_us;
+}
+
+void
+exchange_count(const struct exchange *x, enum end_reason why)
+{
+	struct tally *t;
+
+	counter_add(&x->proxy->counts.request_ends[why], 1);
+	meter_note(x->client->door->meter, x->status, exchange_bytes_in(x), exchange_bytes_out(x));
+	if (x->service == NULL)
+		return;
+	t = x->scene->tally[x->service->index].tally;
+	histogram_note(&t->requests, histogram_of_requests, clock_exact_us() - x->begun_us);
+	if (x->connected_us != 0)
+		histogram_note(&t->connects, histogram_of_connects, x->connected_us - x->begun_us);
 }
 
 /* The record goes out, everything but the client goes back. */
@@ -134,6 +164,8 @@ exchange_over(struct exchange *x, enum end_reason why)
 	must(x->state != EXCHANGE_OVER);
 	queue_leave(x);
 	store_cancel(&x->ask);
+	placement_note_end(x, why);
+	exchange_count(x, why);
 	if (x->proxy->on_record != NULL) {
 		struct record r;
 
@@ -142,7 +174,7 @@ exchange_over(struct exchange *x, enum end_reason why)
 		r.whose = end_info(why)->whose;
 		x->proxy->on_record(x->proxy->arg, &r);
 	}
-	if (why == END_DONE && x->keep_link && x->up.done && !x->proxy->stopping)
+	if (why == END_DONE && x->keep_link && x->up.done && !x->proxy->stopping && !x->proxy->leaving)
 		link_keep(x->link, x->service->conf->idle_connections);
 	else
 		link_close(x->link);
@@ -152,14 +184,21 @@ exchange_over(struct exchange *x, enum end_reason why)
 	exchange_drop(x);
 }
 
+/* No request may follow on this connection: it should go to another process, or its listener is no more. */
+static bool
+exchange_is_last(const struct exchange *x)
+{
+	return x->proxy->leaving || x->proxy->stopping || x->client->door->retired;
+}
+
 /* Both bodies are through. */
 void
 exchange_finish(struct exchange *x)
 {
 	struct slice rest = x->rest;
 	struct client *c = x->client;
-	bool stopping = x->proxy->stopping;	/* which may have begun after the client was told that it may go on */
-	bool keep = x->keep_client && x->up.done && !stopping, linger = !x->up.done || rest.n != 0 || stopping;
+	bool last = exchange_is_last(x);	/* perhaps only since the client was told that it may go on */
+	bool keep = x->keep_client && x->up.done && !last, linger = !x->up.done || rest.n != 0 || last;
 
 	exchange_over(x, END_DONE);
 	client_served(c, END_DONE, keep, linger, rest);
@@ -169,7 +208,7 @@ exchange_finish(struct exchange *x)
 bool
 exchange_can_keep(const struct exchange *x)
 {
-	return x->head_in_bytes != 0 && x->head.keep_alive && x->up.done && !x->proxy->stopping;
+	return x->head_in_bytes != 0 && x->head.keep_alive && x->up.done && !exchange_is_last(x);
 }
 
 /* An answer of our own. The reason's log line carries the details. */
@@ -221,7 +260,7 @@ exchange_say(const struct exchange *x, enum end_reason why)
 	log_info("client %s: %s%s%s (pool %s, gateway %s, request %.*s)", client_text(x->client, text),
 	    end_info(why)->word, what != NULL && *what != '\0' ? ": " : "", what != NULL ? what : "",
 	    x->service != NULL ? x->service->conf->name : "-",
-	    x->choice.gateway != NULL ? x->choice.gateway->name : "-", SLICE_FMT(x->request_id));
+	    x->choice.gateway != NULL ? gateway_name(x->choice.gateway) : "-", SLICE_FMT(x->request_id));
 }
 
 static void
@@ -231,11 +270,20 @@ exchange_make_id(struct exchange *x)
 	x->request_id = slice_make(x->id, sizeof x->id);
 }
 
+/* A gateway that dies is one whose sessions end, in handshake or later: who wants one is to come again. */
+static unsigned
+exchange_status(const struct exchange *x, enum end_reason why)
+{
+	if (x->upgrade && (why == END_GATEWAY_CONNECT || why == END_GATEWAY_CLOSED || why == END_GATEWAY_RESET))
+		return 503;
+	return end_info(why)->http;
+}
+
 void
 exchange_fail(struct exchange *x, enum end_reason why)
 {
 	struct client *c = x->client;
-	unsigned status = end_info(why)->http;
+	unsigned status = exchange_status(x, why);
 
 	ALIVE(x, EXCHANGE_MAGIC);
 	if (x->begun_us == 0)
@@ -253,6 +301,14 @@ exchange_fail(struct exchange *x, enum end_reason why)
 		client_end(c, why);
 	else
 		client_served(c, why, false, true, SLICE_NONE);		/* what came before is still delivered */
+}
+
+void
+exchange_stop(struct exchange *x)
+{
+	ALIVE(x, EXCHANGE_MAGIC);
+	if (x->upgrade && x->state != EXCHANGE_RESPONDING && x->state != EXCHANGE_OVER)
+		exchange_fail(x, END_STOPPING);
 }
 
 void
@@ -317,6 +373,8 @@ exchange_begin(struct exchange *x)
 	bool made = true;
 
 	ALIVE(x, EXCHANGE_MAGIC);
+	x->scene = x->proxy->scene;
+	scene_enter(x->scene);
 	x->begun_us = clock_exact_us();
 	x->moved_ms = loop_now_ms(x->proxy->loop);
 	counter_add(&x->proxy->counts.requests, 1);
@@ -324,8 +382,8 @@ exchange_begin(struct exchange *x)
 	if (x->head.framing == FRAMING_CHUNKED)
 		made = (x->trailer_up = malloc(BODY_TRAILER_MAX)) != NULL;
 	request_init_flow(x);
-	if (!made || x->proxy->stopping || x->client->limited) {
-		exchange_fail(x, !made ? END_NO_MEMORY : x->client->limited ? END_CLIENT_LIMIT : END_STOPPING);
+	if (!made || x->client->limited) {
+		exchange_fail(x, !made ? END_NO_MEMORY : END_CLIENT_LIMIT);
 		return;
 	}
 	if (x->head.method == METHOD_CONNECT) {
@@ -342,6 +400,10 @@ exchange_begin(struct exchange *x)
 		break;
 	case HANDSHAKE_NONE:
 		break;
+	}
+	if (x->upgrade && x->proxy->stopping) {		/* it would be closed at once; other requests are finished */
+		exchange_fail(x, END_STOPPING);
+		return;
 	}
 	route = routes_find(x->client->door->routes, head_host_name(&x->head), x->head.path);
 	if (route == NULL) {

@@ -41,7 +41,8 @@ struct exchange {
 	char *body_in;			/* a chunked body is read into it; NULL: none has to be */
 	struct slice rest;		/* read beyond the head, later beyond the body; in the intake or body_in */
 
-	const struct service *service;
+	struct scene *scene;		/* NULL: it has not begun */
+	const struct service *service;	/* of the scene */
 	struct affinity_choice choice;	/* its gateway is ours to give back */
 	bool chosen;			/* affinity was asked */
 	bool newcomer;			/* and did not know it */
@@ -67,6 +68,7 @@ struct exchange {
 	uint64_t moved_ms;		/* when anything last moved */
 	unsigned retries;
 	unsigned status;
+	struct affinity_client known;	/* of a session to be: by what its client is known */
 	uint64_t head_in_bytes, head_out_bytes;
 	struct slice request_id;
 	char id[PROXY_REQUEST_ID];
@@ -89,6 +91,8 @@ void exchange_client_ready(struct exchange *x, unsigned what);
 void exchange_timer(struct exchange *x, uint64_t now_ms);
 /* Answers with the reason's status where an answer is still possible, else cuts off; records. */
 void exchange_fail(struct exchange *x, enum end_reason why);
+/* The process stops: a handshake that is under way is refused; other requests are finished. */
+void exchange_stop(struct exchange *x);
 /* No answer, no delay: records, and ends the client too. */
 void exchange_abort(struct exchange *x, enum end_reason why);
 /* The link and the gateway's place go over to a session. */
@@ -97,6 +101,9 @@ struct link *exchange_take_link(struct exchange *x) MUST_CHECK;
 void exchange_describe(const struct exchange *x, struct record *r);
 
 /* For its two halves, request.h and response.h. */
+
+/* It has come to its end, or become a session: for metrics. */
+void exchange_count(const struct exchange *x, enum end_reason why);
 
 /* Both bodies are through. */
 void exchange_finish(struct exchange *x);

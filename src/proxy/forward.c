@@ -6,6 +6,7 @@
 #include "proxy/forward.h"
 
 #include "http/cookie.h"
+#include "proxy/placement.h"
 
 static void
 forward_field(struct buf *to, struct slice name, struct slice value)
@@ -224,18 +225,20 @@ is_private_already(const struct head *h)
 
 /* Our cookies; a client that gets none for want of random bytes is as one without cookies. */
 static void
-forward_our_cookies(const struct exchange *x, struct buf *to)
+forward_our_cookies(struct exchange *x, struct buf *to)
 {
 	bool by_tls = x->client->stream.ssl != NULL;
 	uint64_t now_s = clock_wall_us() / 1000000;
 	char value[ISSUE_TEXT];
 
 	for (enum issue_which which = ISSUE_OURS; which <= ISSUE_END_OF_LEGACY; which++) {
-		size_t n = affinity_set_cookie(x->service->affinity, x->proxy->tools.sealer, &x->choice, which,
+		size_t n = affinity_set_cookie(x->service->affinity, x->scene->tools.sealer, &x->choice, which,
 		    by_tls, now_s, value);
 
 		if (n != 0)
 			forward_field(to, SLICE_LIT("Set-Cookie"), slice_make(value, n));
+		if (x->upgrade && which == ISSUE_OURS)
+			placement_know_client(x, slice_make(value, n));
 	}
 }
 
@@ -250,7 +253,7 @@ forward_sealed(const struct exchange *x, struct buf *to, const struct field *f, 
 	size_t n = 0;
 
 	if (set->value.n != 0)
-		n = affinity_seal(x->service->affinity, x->proxy->tools.sealer, &x->choice, now_s, seal);
+		n = affinity_seal(x->service->affinity, x->scene->tools.sealer, &x->choice, now_s, seal);
 	if (n == 0) {
 		forward_field(to, f->name, f->value);
 		return;
@@ -324,7 +327,7 @@ forward_response_framing(const struct exchange *x, const struct head *h, enum he
 }
 
 bool
-forward_response(const struct exchange *x, const struct head *h, enum head_framing out, struct buf *to)
+forward_response(struct exchange *x, const struct head *h, enum head_framing out, struct buf *to)
 {
 	bool replace_cache = answer_is_personal(x, h) && !is_private_already(h), dated = false;
 	bool knows_cookies = affinity_knows_cookies(x->service->affinity);

@@ -28,27 +28,27 @@ placement_request(struct exchange *x, const struct store_answer *answer)
 	};
 }
 
-static struct proxy_tally *
+static const struct tally_view *
 placement_tally(const struct exchange *x)
 {
-	return &x->proxy->tally[x->service->index];
+	return &x->scene->tally[x->service->index];
 }
 
 /* Each request once: by what was said of it first. */
 static void
 placement_note(struct exchange *x)
 {
-	struct proxy_tally *t = placement_tally(x);
+	const struct tally_view *v = placement_tally(x);
 
 	if (x->chosen)
 		return;
 	x->chosen = true;
 	x->newcomer = x->choice.outcome == AFFINITY_NEW || x->choice.outcome == AFFINITY_INVALID;
-	counter_add(&t->decided[x->choice.decided_by * AFFINITY_OUTCOMES + x->choice.outcome], 1);
+	counter_add(&v->row[x->choice.decided_by]->outcome[x->choice.outcome], 1);
 	if (x->choice.bare)
-		counter_add(&t->bare, 1);
+		counter_add(&v->tally->bare, 1);
 	if (x->wait.by_ms != 0)
-		counter_add(&t->waited, 1);
+		counter_add(&v->tally->waited, 1);
 }
 
 static void
@@ -103,7 +103,7 @@ on_store_answer(struct store_ask *ask, const struct store_answer *answer)
 	struct affinity_request rq = placement_request(x, answer);
 
 	must(x->state == EXCHANGE_ASKING);
-	placement_act(x, affinity_choose(x->service->affinity, &x->proxy->tools, &rq, &x->choice));
+	placement_act(x, affinity_choose(x->service->affinity, &x->scene->tools, &rq, &x->choice));
 }
 
 void
@@ -111,7 +111,7 @@ placement_find(struct exchange *x)
 {
 	struct affinity_request rq = placement_request(x, NULL);
 
-	placement_act(x, affinity_choose(x->service->affinity, &x->proxy->tools, &rq, &x->choice));
+	placement_act(x, affinity_choose(x->service->affinity, &x->scene->tools, &rq, &x->choice));
 }
 
 static bool
@@ -141,7 +141,34 @@ static void
 placement_count_retry(struct exchange *x)
 {
 	x->retries++;
-	counter_add(&placement_tally(x)->retries, 1);
+	counter_add(&placement_tally(x)->tally->retries, 1);
+}
+
+static void
+placement_note_failure(struct exchange *x, enum gateway_failure what)
+{
+	if (gateway_note_failure(x->choice.gateway, what))
+		x->proxy->on_failed_connects(x->proxy->arg);
+}
+
+/* What the gateway itself makes of a request (500, 503) says nothing against it: anybody may ask for that. */
+static bool
+is_bad_gateway(unsigned status)
+{
+	return status == 502 || status == 504;
+}
+
+void
+placement_note_end(struct exchange *x, enum end_reason why)
+{
+	bool counted = why == END_GATEWAY_CONNECT || why == END_GATEWAY_TIMEOUT;
+
+	if (x->choice.gateway == NULL || counted)
+		return;
+	if (why == END_DONE && !is_bad_gateway(x->status))
+		gateway_note_ok(x->choice.gateway);
+	else if (why == END_DONE || end_info(why)->whose == END_BY_GATEWAY)
+		placement_note_failure(x, GATEWAY_ANSWER_FAILED);
 }
 
 void
@@ -151,13 +178,12 @@ placement_connect_failed(struct exchange *x, enum end_reason why)
 	bool waits = placement_can_wait(x);
 	char detail[128];
 
-	log_info("pool %s: gateway %s: connect failed: %s (request %.*s)", x->service->conf->name, g->name,
+	log_info("pool %s: gateway %s: connect failed: %s (request %.*s)", x->service->conf->name, gateway_name(g),
 	    why == END_GATEWAY_TIMEOUT ? "no answer in time"
 	    : x->link != NULL          ? stream_why(&x->link->stream, detail, sizeof detail)
 	                               : strerror(errno),
 	    SLICE_FMT(x->request_id));
-	if (gateway_connect_failed(g))
-		x->proxy->on_failed_connects(x->proxy->arg);
+	placement_note_failure(x, GATEWAY_CONNECT_FAILED);
 	if (!waits && !may_try_another(x)) {
 		exchange_fail(x, why);
 		return;
@@ -169,7 +195,7 @@ placement_connect_failed(struct exchange *x, enum end_reason why)
 }
 
 bool
-placement_try_another(struct exchange *x)
+placement_try_another(struct exchange *x, unsigned status)
 {
 	static const struct store_answer silent = { .outcome = STORE_SILENT };	/* who has to go on now asks nobody */
 	struct affinity_request rq = placement_request(x, &silent);
@@ -179,13 +205,15 @@ placement_try_another(struct exchange *x)
 	if (!may_try_another(x))
 		return false;
 	x->tried.gateway[x->tried.n++] = x->choice.gateway;
-	verdict = affinity_choose(x->service->affinity, &x->proxy->tools, &rq, &next);
+	verdict = affinity_choose(x->service->affinity, &x->scene->tools, &rq, &next);
 	if (verdict == AFFINITY_REFUSE) {
 		x->tried.n--;
 		return false;
 	}
-	log_info("pool %s: gateway %s: failed a handshake, another is tried (request %.*s)", x->service->conf->name,
-	    x->choice.gateway->name, SLICE_FMT(x->request_id));
+	log_info("pool %s: gateway %s: no session there, another is tried (request %.*s)", x->service->conf->name,
+	    gateway_name(x->choice.gateway), SLICE_FMT(x->request_id));
+	if (status == 0 || is_bad_gateway(status))
+		placement_note_failure(x, GATEWAY_ANSWER_FAILED);
 	link_close(x->link);
 	x->link = NULL;
 	affinity_release(&x->choice);
@@ -200,5 +228,15 @@ placement_settle(struct exchange *x, const struct head *answer)
 {
 	struct affinity_request rq = placement_request(x, NULL);
 
-	affinity_settle(x->service->affinity, &x->proxy->tools, &rq, &x->choice, answer);
+	affinity_settle(x->service->affinity, &x->scene->tools, &rq, &x->choice, answer);
+}
+
+void
+placement_know_client(struct exchange *x, struct slice issued)
+{
+	struct affinity_request rq = placement_request(x, NULL);
+
+	affinity_client_fini(&x->known);
+	affinity_know_client(x->service->affinity, &x->scene->tools, &rq, &x->choice, affinity_issued(issued),
+	    &x->known);
 }

@@ -16,12 +16,6 @@
 /* More than that are under way only in a burst: their memory, 10 KiB each, goes back. */
 #define EXCHANGES_SPARE 64
 
-static void
-tally_init(struct proxy_tally *t, const struct affinity *a)
-{
-	t->decided = mem_zalloc((affinity_selectors(a) + 1) * AFFINITY_OUTCOMES * sizeof *t->decided);
-}
-
 struct proxy *
 proxy_new(struct loop *l, const struct proxy_setup *setup)
 {
@@ -31,12 +25,9 @@ proxy_new(struct loop *l, const struct proxy_setup *setup)
 	p->links = links_new(l);
 	p->number = setup->number;
 	p->holders = setup->holders;
-	p->tools.sealer = sealer_new(setup->ring);
-	p->tools.store = setup->store != NULL ? store_new(l, setup->store) : NULL;
-	p->tools.scratch = mem_zalloc(SELECTOR_KEY_MAX);
-	p->tally = mem_zalloc((setup->services + 1) * sizeof *p->tally);
-	for (; p->tallies < setup->services; p->tallies++)
-		tally_init(&p->tally[p->tallies], setup->service[p->tallies].affinity);
+	tallies_init(&p->tallies);
+	meters_init(&p->meters);
+	list_init(&p->leaving_stores);
 	queue_init(&p->queue, l);
 	p->response = mem_zalloc(sizeof *p->response);
 	slab_init(&p->clients, sizeof(struct client));
@@ -53,19 +44,24 @@ proxy_free(struct proxy *p)
 {
 	if (p == NULL)
 		return;
+	store_end_leaving(&p->leaving_stores);
 	slab_fini(&p->sessions);
 	slab_fini(&p->exchanges);
 	slab_fini(&p->clients);
 	queue_fini(&p->queue);
-	for (size_t i = 0; i < p->tallies; i++)
-		free(p->tally[i].decided);
-	free(p->tally);
+	tallies_fini(&p->tallies);
+	meters_fini(&p->meters);
 	links_free(p->links);
-	store_free(p->tools.store);
-	sealer_free(p->tools.sealer);
-	free(p->tools.scratch);
 	free(p->response);
 	free(p);
+}
+
+void
+proxy_leave(struct proxy *p, uint64_t by_ms)
+{
+	p->leaving = true;
+	p->stop_by_ms = by_ms;
+	links_close_idle(p->links);
 }
 
 void
@@ -108,6 +104,12 @@ proxy_close_session(struct proxy *p, uint64_t number)
 		return;
 	counter_add(&p->counts.duplicates, 1);
 	session_close(s, END_DUPLICATE, loop_now_ms(p->loop) + TUNNEL_CLOSE_MS);
+}
+
+bool
+proxy_is_over(const struct proxy *p)
+{
+	return (p->stopping || p->leaving) && list_is_empty(&p->client_list);
 }
 
 void

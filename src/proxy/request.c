@@ -155,7 +155,8 @@ request_send(struct exchange *x)
 		request_send_failed(x, x->up.sent);
 		return;
 	}
-	gateway_connect_ok(x->choice.gateway);
+	gateway_note_connected(x->choice.gateway);
+	gateway_note_request(x->choice.gateway);
 	x->rest = in;
 	x->connected_us = clock_exact_us();
 	x->moved_ms = loop_now_ms(x->proxy->loop);
@@ -179,7 +180,7 @@ static void
 request_found_us_wanting(struct exchange *x, int error)
 {
 	log_warn("pool %s: gateway %s: cannot connect: %s (request %.*s)", x->service->conf->name,
-	    x->choice.gateway->name, strerror(error), SLICE_FMT(x->request_id));
+	    gateway_name(x->choice.gateway), strerror(error), SLICE_FMT(x->request_id));
 	exchange_fail(x, END_EXHAUSTED);
 }
 
@@ -192,7 +193,7 @@ request_connect(struct exchange *x)
 		request_send(x);
 		return;
 	}
-	x->link = link_open(x->proxy->links, x->choice.gateway, exchange_gateway_ready, x);
+	x->link = link_open(x->proxy->links, x->choice.gateway, x->service->pool->tls, exchange_gateway_ready, x);
 	if (x->link == NULL) {
 		if (is_our_own_want(errno))
 			request_found_us_wanting(x, errno);

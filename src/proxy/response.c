@@ -111,6 +111,20 @@ response_pass(struct exchange *x, const struct head *h, struct slice rest)
 		response_flowed(x, r, rest);
 }
 
+/* The gateway's time has come while it thought about the handshake: the session would be closed at once, so it goes
+ * elsewhere as long as its client knows nothing. False: it may begin. */
+static bool
+response_is_too_late(struct exchange *x)
+{
+	enum gateway_state state = gateway_state(x->choice.gateway);
+
+	if (state != GATEWAY_LEAVING && state != GATEWAY_GONE)
+		return false;
+	if (!placement_try_another(x, 503))
+		exchange_fail(x, state == GATEWAY_GONE ? END_GATEWAY_GONE : END_DRAINED);
+	return true;
+}
+
 static void
 response_upgrade(struct exchange *x, const struct head *h, struct slice rest)
 {
@@ -119,11 +133,17 @@ response_upgrade(struct exchange *x, const struct head *h, struct slice rest)
 
 	if (!x->upgrade || !handshake_response_ok(&x->head, h, &why)) {
 		log_warn("pool %s: gateway %s: its 101 is refused: %s (request %.*s)", x->service->conf->name,
-		    x->choice.gateway->name, why, SLICE_FMT(x->request_id));
+		    gateway_name(x->choice.gateway), why, SLICE_FMT(x->request_id));
 		exchange_fail(x, END_GATEWAY_HANDSHAKE);
 		return;
 	}
+	if (response_is_too_late(x))
+		return;
+	gateway_note_ok(x->choice.gateway);
+	gateway_note_session(x->choice.gateway);
 	placement_settle(x, h);
+	if (!x->choice.issue)
+		placement_know_client(x, SLICE_NONE);
 	x->responded_us = clock_exact_us();
 	x->status = 101;
 	if (!forward_response(x, h, FRAMING_NONE, &b)) {
@@ -137,8 +157,10 @@ response_upgrade(struct exchange *x, const struct head *h, struct slice rest)
 		exchange_fail(x, END_CLIENT_RESET);
 	else if (!session_start(x, x->rest, rest))
 		exchange_fail(x, END_NO_MEMORY);
-	else
+	else {
+		exchange_count(x, END_DONE);
 		exchange_drop(x);
+	}
 }
 
 /* False: dealt with, the head is not to be followed by another. */
@@ -203,7 +225,7 @@ response_parse(struct exchange *x, struct slice bytes)
 			return;
 		}
 		if (h->status >= 200) {
-			if (h->status < 500 || !x->upgrade || !placement_try_another(x))
+			if (h->status < 500 || !x->upgrade || !placement_try_another(x, h->status))
 				response_pass(x, h, bytes);
 			return;
 		}
@@ -220,7 +242,7 @@ response_broke_off(struct exchange *x, enum end_reason why)
 {
 	if (x->response_n == 0 && request_reconnect(x, false))
 		return;
-	if (!x->upgrade || !placement_try_another(x))
+	if (!x->upgrade || !placement_try_another(x, 0))
 		exchange_fail(x, why);
 }
 

@@ -5,21 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/mem.h"
 #include "net/sock.h"
+#include "proxy/closing.h"
 #include "proxy/hold.h"
 #include "proxy/tunnel.h"
 
 #define SESSION_MAGIC 0x5e5510e5
 
-/* What only the log line needs, in one piece of memory with the texts behind each other; none where nobody logs. */
+/* What only log lines and operators need, in one piece of memory with the texts behind each other. */
 struct session_facts {
-	const struct service *service;
-	const char *how, *because;
-	struct addr addr;			/* the believed client's */
-	uint64_t begun_us;			/* clock_exact_us */
+	const char *because;			/* static */
+	uint64_t begun_us;			/* clock_exact_us, of its request */
 	uint32_t queue_us, response_us;
 	uint16_t retries;
-	uint16_t host, target, referer, user_agent, request_id;		/* lengths, in this order */
+	/* Lengths, in this order. The address is the believed client's, where that is not the peer; what stands
+	 * behind the target is only the log's. */
+	uint16_t addr, how, host, request_id, target, referer, user_agent;
 	char text[];
 };
 
@@ -27,8 +30,10 @@ struct session {
 	uint32_t magic;
 	struct client *client;
 	struct link *link;			/* its gateway's reservation is ours */
-	struct session_facts *facts;		/* NULL: nobody wants a record */
+	struct session_facts *facts;
 	struct hold *hold;			/* NULL: it need not be found by its key */
+	struct affinity_client known;		/* by what its client is known */
+	struct tally *tally;
 	union {
 		struct list list;		/* of proxy->session_list, or */
 		struct reap reap;		/* afterwards */
@@ -47,30 +52,43 @@ facts_add(struct session_facts *f, size_t *n, uint16_t *length, struct slice s)
 	*length = (uint16_t)s.n;
 }
 
+/* The bytes of the believed client's address; none where it is the peer's. */
+static struct slice
+facts_addr(const struct exchange *x)
+{
+	if (addr_eq(&x->addr, &x->client->peer))
+		return SLICE_NONE;
+	return slice_make((const char *)&x->addr, sizeof x->addr);
+}
+
 static struct session_facts *
 facts_new(const struct exchange *x)
 {
+	struct slice addr = facts_addr(x), how;
 	struct session_facts *f;
 	struct record r;
 	size_t n = 0;
 
 	exchange_describe(x, &r);
-	f = malloc(sizeof *f + r.host.n + r.target.n + r.referer.n + r.user_agent.n + r.request_id.n);
+	if (x->proxy->on_record == NULL)
+		r.referer = r.user_agent = SLICE_NONE;
+	how = slice_of(r.how);
+	f = malloc(sizeof *f + addr.n + how.n + 1 + r.host.n + r.request_id.n + r.target.n + r.referer.n +
+	    r.user_agent.n);
 	if (f == NULL)
 		return NULL;
-	f->service = x->service;
-	f->how = r.how;
 	f->because = r.because;
-	f->addr = x->addr;
 	f->begun_us = x->begun_us;
 	f->queue_us = (uint32_t)r.queue_us;
 	f->response_us = (uint32_t)r.response_us;
 	f->retries = (uint16_t)x->retries;
+	facts_add(f, &n, &f->addr, addr);
+	facts_add(f, &n, &f->how, slice_make(how.p, how.n + 1));	/* with its NUL */
 	facts_add(f, &n, &f->host, r.host);
+	facts_add(f, &n, &f->request_id, r.request_id);
 	facts_add(f, &n, &f->target, r.target);
 	facts_add(f, &n, &f->referer, r.referer);
 	facts_add(f, &n, &f->user_agent, r.user_agent);
-	facts_add(f, &n, &f->request_id, r.request_id);
 	return f;
 }
 
@@ -83,6 +101,18 @@ facts_take(const struct session_facts *f, size_t *n, uint16_t length)
 	return s;
 }
 
+/* The first of the texts. */
+static struct addr
+facts_take_addr(const struct session *s, size_t *n)
+{
+	struct slice bytes = facts_take(s->facts, n, s->facts->addr);
+	struct addr a = s->client->peer;
+
+	if (bytes.n != 0)
+		memcpy(&a, bytes.p, sizeof a);
+	return a;
+}
+
 static void
 session_record(const struct session *s, struct record *r)
 {
@@ -91,20 +121,21 @@ session_record(const struct session *s, struct record *r)
 	size_t n = 0;
 
 	*r = (struct record){
-		.kind = RECORD_SESSION, .client = f->addr, .peer = s->client->peer, .method = SLICE_LIT("GET"),
-		.minor = 1, .status = 101, .how = f->how, .because = f->because,
+		.kind = RECORD_SESSION, .client = facts_take_addr(s, &n), .peer = s->client->peer,
+		.method = SLICE_LIT("GET"), .minor = 1, .status = 101, .because = f->because,
 	};
 	r->total_us = clock_exact_us() - f->begun_us;
 	r->at_us = clock_wall_us() - r->total_us;
-	r->listener = s->client->door->listener->conf->name;
+	r->listener = s->client->door->name;
 	r->tls = s->client->stream.ssl != NULL;
-	r->pool = f->service->conf->name;
-	r->gateway = s->link->gateway->name;
+	r->pool = gateway_pool_name(s->link->gateway);
+	r->gateway = gateway_name(s->link->gateway);
+	r->how = facts_take(f, &n, f->how).p;
 	r->host = facts_take(f, &n, f->host);
+	r->request_id = facts_take(f, &n, f->request_id);
 	r->target = facts_take(f, &n, f->target);
 	r->referer = facts_take(f, &n, f->referer);
 	r->user_agent = facts_take(f, &n, f->user_agent);
-	r->request_id = facts_take(f, &n, f->request_id);
 	r->bytes_in = t->end[TUNNEL_CLIENT].bytes;
 	r->bytes_out = t->end[TUNNEL_GATEWAY].bytes;
 	r->messages_in = t->end[TUNNEL_CLIENT].sent.messages;
@@ -127,6 +158,15 @@ session_free(struct reap *r)
 }
 
 static void
+session_count(const struct session *s)
+{
+	struct proxy *p = client_proxy(s->client);
+
+	counter_add(&p->counts.session_ends[s->tunnel.why], 1);
+	histogram_note(&s->tally->sessions, histogram_of_sessions, clock_exact_us() - s->facts->begun_us);
+}
+
+static void
 on_tunnel_end(struct tunnel *t)
 {
 	struct session *s = CONTAINER(t, struct session, tunnel);
@@ -135,16 +175,18 @@ on_tunnel_end(struct tunnel *t)
 
 	ALIVE(s, SESSION_MAGIC);
 	p = client_proxy(s->client);
-	if (s->facts != NULL) {
+	if (p->on_record != NULL) {
 		struct record r;
 
 		session_record(s, &r);
 		p->on_record(p->arg, &r);
-		free(s->facts);
 	}
+	session_count(s);
+	free(s->facts);
 	list_remove(&s->list);
 	g = s->link->gateway;
 	hold_free(p, s->hold);
+	affinity_client_fini(&s->known);
 	gateway_leave(g, true);
 	link_close(s->link);
 	/* The client's memory, through which session_free finds the slab, is reaped after this. */
@@ -160,14 +202,17 @@ session_start(struct exchange *x, struct slice early_client, struct slice early_
 	struct proxy *p = x->proxy;
 	struct session *s = slab_get(&p->sessions);
 
-	if (s != NULL && p->on_record != NULL)
+	if (s != NULL)
 		s->facts = facts_new(x);
-	if (s == NULL || (p->on_record != NULL && s->facts == NULL)) {
+	if (s == NULL || s->facts == NULL) {
 		slab_put(&p->sessions, s);
 		return false;
 	}
 	s->magic = SESSION_MAGIC;
 	s->client = c;
+	s->known = x->known;
+	x->known.key_text = NULL;
+	s->tally = x->scene->tally[x->service->index].tally;
 	if (pool->duplicate == CONF_DUPLICATE_CLOSE_OLD && x->choice.has_key)
 		s->hold = hold_new(p, &x->choice.key, s);
 	must(x->choice.session);
@@ -176,8 +221,11 @@ session_start(struct exchange *x, struct slice early_client, struct slice early_
 	list_add_tail(&p->session_list, &s->list);
 	sock_set_vanish(s->link->stream.fd, pool->tcp_user_timeout_ms);
 	client_becomes_tunnel(c);
-	tunnel_start(&s->tunnel, p->loop, &c->stream, &s->link->stream, pool->tunnel_idle_ms, pool->ping_interval_ms,
-	    early_client, early_gateway, on_tunnel_end);
+	tunnel_start(&s->tunnel, &(struct tunnel_setup){
+		.client = &c->stream, .gateway = &s->link->stream, .idle_ms = pool->tunnel_idle_ms,
+		.ping_ms = pool->ping_interval_ms, .died_close = pool->died_close, .from_client = early_client,
+		.from_gateway = early_gateway, .passed = c->door->meter->bytes, .on_end = on_tunnel_end,
+	});
 	return true;
 }
 
@@ -211,4 +259,83 @@ bool
 session_is_closing(const struct session *s)
 {
 	return s->tunnel.end_by_ms != 0;
+}
+
+struct gateway *
+session_gateway(const struct session *s)
+{
+	return s->link->gateway;
+}
+
+bool
+session_has_key(const struct session *s, const struct table_key *key)
+{
+	return s->known.has_key && s->known.key.high == key->high && s->known.key.low == key->low;
+}
+
+/* Texts behind each other, each with its NUL. */
+static const char *
+row_text(struct buf *b, struct slice s)
+{
+	const char *at = b->p + b->n;
+
+	buf_add(b, s);
+	buf_byte(b, '\0');
+	return at;
+}
+
+void
+session_describe(const struct session *s, struct session_row *row)
+{
+	const struct session_facts *f = s->facts;
+	const struct gateway *g = s->link->gateway;
+	const struct tunnel *t = &s->tunnel;
+	struct slice pool = slice_of(gateway_pool_name(g)), name = slice_of(gateway_name(g));
+	struct slice listener = slice_of(s->client->door->name);
+	size_t n = 0, room = pool.n + name.n + listener.n + f->how + (size_t)f->host + f->target + f->request_id + 8;
+	uint64_t now_ms = loop_now_ms(client_proxy(s->client)->loop);
+	struct buf b;
+
+	*row = (struct session_row){
+		.client = facts_take_addr(s, &n), .tls = s->client->stream.ssl != NULL,
+		.lasted_ms = (clock_exact_us() - f->begun_us) / 1000,
+		.idle_ms = now_ms > t->moved_ms ? now_ms - t->moved_ms : 0,
+		.bytes_in = t->end[TUNNEL_CLIENT].bytes, .bytes_out = t->end[TUNNEL_GATEWAY].bytes,
+		.messages_in = t->end[TUNNEL_CLIENT].sent.messages,
+		.messages_out = t->end[TUNNEL_GATEWAY].sent.messages,
+		.text = mem_zalloc(room),
+	};
+	row->begun_s = (clock_wall_us() / 1000 - row->lasted_ms) / 1000;
+	b = buf_of(row->text, room);
+	row->pool = row_text(&b, pool);
+	row->gateway = row_text(&b, name);
+	row->listener = row_text(&b, listener);
+	row->how = row_text(&b, facts_take(f, &n, f->how));
+	row->host = row_text(&b, facts_take(f, &n, f->host));
+	row->request_id = row_text(&b, facts_take(f, &n, f->request_id));
+	row->target = row_text(&b, facts_take(f, &n, f->target));
+	must(!b.full);
+}
+
+static const struct service *
+session_service(const struct session *s)
+{
+	const struct scene *scene = client_proxy(s->client)->scene;
+	const char *pool = gateway_pool_name(s->link->gateway);
+
+	for (size_t i = 0; i < scene->setup.services; i++)
+		if (strcmp(scene->setup.service[i].pool->name, pool) == 0)
+			return &scene->setup.service[i];
+	return NULL;
+}
+
+void
+session_move(struct session *s, struct gateway *to)
+{
+	const struct service *service = session_service(s);
+	struct scene *scene = client_proxy(s->client)->scene;
+
+	if (service != NULL)
+		affinity_move(service->affinity, &scene->tools, &s->known, s->link->gateway, to,
+		    clock_wall_us() / 1000000);
 }

@@ -15,6 +15,12 @@ other(enum tunnel_side side)
 	return side == TUNNEL_CLIENT ? TUNNEL_GATEWAY : TUNNEL_CLIENT;
 }
 
+static struct loop *
+tunnel_loop(const struct tunnel *t)
+{
+	return t->end[TUNNEL_CLIENT].stream->loop;
+}
+
 static void
 tunnel_over(struct tunnel *t)
 {
@@ -39,7 +45,7 @@ tunnel_leave_by(struct tunnel *t, uint64_t by_ms)
 	if (t->over)
 		return;			/* by a write that failed just now */
 	t->end_by_ms = by_ms;
-	loop_timer_by(t->loop, &t->timer, by_ms);
+	loop_timer_by(tunnel_loop(t), &t->timer, by_ms);
 }
 
 /* On its way out from now on, if it is not already. */
@@ -47,7 +53,7 @@ static void
 tunnel_leave(struct tunnel *t)
 {
 	if (t->end_by_ms == 0)
-		tunnel_leave_by(t, loop_now_ms(t->loop) + TUNNEL_CLOSE_MS);
+		tunnel_leave_by(t, loop_now_ms(tunnel_loop(t)) + TUNNEL_CLOSE_MS);
 }
 
 static void
@@ -70,21 +76,14 @@ tunnel_is_flushed(const struct tunnel_end *e)
 	return !stream_is_blocked(e->stream) || stream_has_failed(e->stream);
 }
 
-/* This side breaks off: nothing of it can be read, nothing written to it. The other still gets what is on its way. */
-static void
-tunnel_broke(struct tunnel *t, enum tunnel_side side)
-{
-	struct tunnel_end *to = &t->end[other(side)];
+static void tunnel_broke(struct tunnel *t, enum tunnel_side side);
 
-	tunnel_because(t, side == TUNNEL_CLIENT ? END_CLIENT_RESET : END_GATEWAY_RESET);
-	t->end[side].ended = t->end[side].deaf = true;
-	if (stream_has_failed(to->stream) || (to->ended && tunnel_is_flushed(to))) {
-		tunnel_over(t);
-		return;
-	}
-	stream_shut(to->stream);
-	to->deaf = true;
-	tunnel_leave(t);
+static void
+tunnel_count(struct tunnel *t, enum tunnel_side from, size_t n)
+{
+	t->end[from].bytes += n;
+	if (LIKELY(t->passed != NULL))
+		counter_add(&t->passed[from], n);
 }
 
 static void
@@ -98,16 +97,61 @@ tunnel_write(struct tunnel *t, enum tunnel_side to, struct slice bytes)
 static void
 tunnel_put_close(struct tunnel *t, enum tunnel_side to)
 {
-	const struct end_info *our = end_info(t->our_why);
+	struct slice reason = slice_of(end_info(t->our_why)->word);
 	char frame[FRAME_CONTROL_MAX];
 	uint8_t mask[4];
 	size_t n;
 
 	t->end[to].wants_close = false;
 	must(RAND_bytes(mask, sizeof mask) == 1);
-	n = frame_write_close(frame, to == TUNNEL_GATEWAY ? mask : NULL, our->ws, slice_of(our->word));
+	n = frame_write_close(frame, to == TUNNEL_GATEWAY ? mask : NULL, t->our_code, reason);
 	tunnel_write(t, to, slice_make(frame, n));
 	t->end[to].deaf = true;
+}
+
+/* The gateway has died without a close frame: its client gets one of ours. False: it stands within a frame, or has
+ * said goodbye itself, and is told by the end alone. */
+static bool
+tunnel_tell_death(struct tunnel *t)
+{
+	struct tunnel_end *c = &t->end[TUNNEL_CLIENT];
+
+	if (!frame_is_between(&t->end[TUNNEL_GATEWAY].sent) || c->sent.close_code != 0 || c->ended ||
+	    stream_has_failed(c->stream))
+		return false;
+	t->our_why = t->why;
+	t->our_code = t->died_close;
+	t->close_code = t->died_close;
+	tunnel_put_close(t, TUNNEL_CLIENT);
+	return true;
+}
+
+/* What this side had to say was its last word: the other side is told. */
+static void
+tunnel_tell_end(struct tunnel *t, enum tunnel_side from)
+{
+	struct tunnel_end *to = &t->end[other(from)];
+
+	if (from == TUNNEL_GATEWAY && !to->deaf && tunnel_tell_death(t))
+		return;
+	stream_shut(to->stream);
+	to->deaf = true;
+}
+
+/* This side breaks off: nothing of it can be read, nothing written to it. The other still gets what is on its way. */
+static void
+tunnel_broke(struct tunnel *t, enum tunnel_side side)
+{
+	struct tunnel_end *to = &t->end[other(side)];
+
+	tunnel_because(t, side == TUNNEL_CLIENT ? END_CLIENT_RESET : END_GATEWAY_RESET);
+	t->end[side].ended = t->end[side].deaf = true;
+	if (stream_has_failed(to->stream) || (to->ended && tunnel_is_flushed(to))) {
+		tunnel_over(t);
+		return;
+	}
+	tunnel_tell_end(t, side);
+	tunnel_leave(t);
 }
 
 /* The rest of the frame that was under way when we wanted to close, then our close frame. */
@@ -117,11 +161,11 @@ tunnel_pass_last(struct tunnel *t, enum tunnel_side from, struct slice got)
 	enum tunnel_side to = other(from);
 	size_t n = frame_follow_to_boundary(&t->end[from].sent, got);
 
-	t->end[from].bytes += n;
+	tunnel_count(t, from, n);
 	tunnel_write(t, to, slice_head(got, n));
 	if (!t->end[to].deaf && frame_is_between(&t->end[from].sent)) {
 		tunnel_put_close(t, to);
-		tunnel_leave_by(t, loop_now_ms(t->loop) + TUNNEL_CLOSE_MS);
+		tunnel_leave_by(t, loop_now_ms(tunnel_loop(t)) + TUNNEL_CLOSE_MS);
 	} else if (frame_is_closed(&t->end[from].sent)) {
 		t->end[to].deaf = true;		/* that frame was a close */
 	}
@@ -133,7 +177,7 @@ tunnel_pass(struct tunnel *t, enum tunnel_side from, struct slice got)
 {
 	enum tunnel_side to = other(from);
 
-	t->moved_ms = loop_now_ms(t->loop);
+	t->moved_ms = loop_now_ms(tunnel_loop(t));
 	if (UNLIKELY(t->end[to].wants_close && !t->end[to].deaf)) {
 		tunnel_pass_last(t, from, got);
 		return;
@@ -143,7 +187,7 @@ tunnel_pass(struct tunnel *t, enum tunnel_side from, struct slice got)
 		tunnel_note_close(t, from);
 	if (UNLIKELY(t->end[to].deaf))
 		return;			/* we have said goodbye: read only for its answer */
-	t->end[from].bytes += got.n;
+	tunnel_count(t, from, got.n);
 	tunnel_write(t, to, got);
 }
 
@@ -164,20 +208,26 @@ tunnel_is_finished(const struct tunnel *t)
 	       (c->ended || g->ended || (c->deaf && g->deaf));
 }
 
-/* A half-close is no error: it is passed on, and the end is when both have come. */
+/* A close frame has said it already, or else: a client may close its half, a gateway that does has died. */
+static enum end_reason
+end_of(enum tunnel_side from)
+{
+	return from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_DIED;
+}
+
+/* The end is when both have come. */
 static void
 tunnel_half_closed(struct tunnel *t, enum tunnel_side from)
 {
-	struct tunnel_end *to = &t->end[other(from)];
+	const struct tunnel_end *to = &t->end[other(from)];
 
 	if (t->end[from].ended)
 		return;
 	t->end[from].ended = true;
-	tunnel_because(t, from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_CLOSED);
-	stream_shut(to->stream);
-	to->deaf = true;
-	/* After both ends, or a close frame and one, only what is pending can still go out. */
-	if (to->ended || t->close_code != 0)
+	tunnel_because(t, end_of(from));
+	tunnel_tell_end(t, from);
+	/* After both ends, a close frame and one, or a death, only what is pending can still go out. */
+	if (to->ended || t->close_code != 0 || from == TUNNEL_GATEWAY)
 		tunnel_leave(t);
 }
 
@@ -300,35 +350,41 @@ on_tunnel_timer(struct timer *timer, uint64_t now_ms)
 		}
 	}
 	if (!t->over && tunnel_due_ms(t) != UINT64_MAX)
-		loop_timer_by(t->loop, timer, tunnel_due_ms(t));
+		loop_timer_by(tunnel_loop(t), timer, tunnel_due_ms(t));
+}
+
+static uint32_t
+time_of(uint64_t ms)
+{
+	return ms < TUNNEL_TIME_MAX_MS ? (uint32_t)ms : TUNNEL_TIME_MAX_MS;
 }
 
 void
-tunnel_start(struct tunnel *t, struct loop *l, struct stream *client, struct stream *gateway, uint64_t idle_ms,
-    uint64_t ping_ms, struct slice from_client, struct slice from_gateway, tunnel_end_fn *on_end)
+tunnel_start(struct tunnel *t, const struct tunnel_setup *setup)
 {
 	*t = (struct tunnel){
-		.magic = TUNNEL_MAGIC, .loop = l, .on_end = on_end, .idle_ms = idle_ms, .ping_ms = ping_ms,
+		.magic = TUNNEL_MAGIC, .on_end = setup->on_end, .died_close = (uint16_t)setup->died_close,
+		.idle_ms = time_of(setup->idle_ms), .ping_ms = time_of(setup->ping_ms), .passed = setup->passed,
 	};
-	t->end[TUNNEL_CLIENT].stream = client;
-	t->end[TUNNEL_GATEWAY].stream = gateway;
+	t->end[TUNNEL_CLIENT].stream = setup->client;
+	t->end[TUNNEL_GATEWAY].stream = setup->gateway;
 	frame_follower_init(&t->end[TUNNEL_CLIENT].sent);
 	frame_follower_init(&t->end[TUNNEL_GATEWAY].sent);
-	t->moved_ms = loop_now_ms(l);
+	t->moved_ms = loop_now_ms(tunnel_loop(t));
 	timer_init(&t->timer, on_tunnel_timer);
-	stream_hand_over(client, on_client_ready, t);
-	stream_hand_over(gateway, on_gateway_ready, t);
+	stream_hand_over(setup->client, on_client_ready, t);
+	stream_hand_over(setup->gateway, on_gateway_ready, t);
 	if (tunnel_due_ms(t) != UINT64_MAX)
-		loop_timer_by(l, &t->timer, tunnel_due_ms(t));
-	if (from_gateway.n != 0)
-		tunnel_pass(t, TUNNEL_GATEWAY, from_gateway);
-	if (from_client.n != 0 && !t->over)
-		tunnel_pass(t, TUNNEL_CLIENT, from_client);
+		loop_timer_by(tunnel_loop(t), &t->timer, tunnel_due_ms(t));
+	if (setup->from_gateway.n != 0)
+		tunnel_pass(t, TUNNEL_GATEWAY, setup->from_gateway);
+	if (setup->from_client.n != 0 && !t->over)
+		tunnel_pass(t, TUNNEL_CLIENT, setup->from_client);
 	if (t->over)
 		return;
 	/* What came while nobody read: the edges are past. */
-	stream_again(client);
-	stream_again(gateway);
+	stream_again(setup->client);
+	stream_again(setup->gateway);
 }
 
 void
@@ -341,6 +397,7 @@ tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms)
 		return;
 	tunnel_because(t, why);
 	t->our_why = why;
+	t->our_code = (uint16_t)end_info(why)->ws;
 	tunnel_leave(t);
 	for (enum tunnel_side to = TUNNEL_CLIENT; to < TUNNEL_SIDES && !t->over; to++) {
 		const struct frame_follower *sent = &t->end[other(to)].sent;
@@ -355,7 +412,7 @@ tunnel_close(struct tunnel *t, enum end_reason why, uint64_t by_ms)
 	if (!t->over && waits && by_ms > t->end_by_ms)
 		tunnel_leave_by(t, by_ms);
 	if (!t->over && t->close_code == 0)
-		t->close_code = end_info(why)->ws;
+		t->close_code = t->our_code;
 }
 
 void

@@ -401,3 +401,93 @@ access_format(enum conf_log_format format, const struct record *r, char to[ACCES
 	must(!l.to.full);
 	return l.to.n;
 }
+
+/* ---- read back ---- */
+
+struct facts {
+	struct access_fact *to;
+	size_t n;
+};
+
+static void
+facts_add(struct facts *f, struct slice name, struct slice value)
+{
+	if (f->n == ACCESS_FACTS || value.n == 0 || slice_eq(value, SLICE_LIT("-")) ||
+	    slice_eq(value, SLICE_LIT("null")) || slice_eq(name, SLICE_LIT("time")))
+		return;
+	f->to[f->n++] = (struct access_fact){ name, value };
+}
+
+/* Takes a value in quotes off the front: an escaped one stands behind a backslash, in text there is none. */
+static struct slice
+take_quoted(struct slice *rest)
+{
+	struct slice s = slice_skip(*rest, 1);
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] != '"')
+		n += s.p[n] == '\\' ? 2 : 1;
+	*rest = slice_skip(s, n + 1);
+	return slice_head(s, n);
+}
+
+static struct slice
+take_value(struct slice *rest, char end)
+{
+	struct slice value;
+
+	if (rest->n == 0 || rest->p[0] != '"')
+		return slice_cut(rest, end);
+	value = take_quoted(rest);
+	*rest = slice_skip(*rest, 1);		/* what ends it */
+	return value;
+}
+
+static size_t
+facts_of_json(struct facts *f, struct slice rest)
+{
+	rest = slice_head(slice_skip(rest, 1), rest.n - 2);
+	while (rest.n != 0 && rest.p[0] == '"') {
+		struct slice name = take_quoted(&rest);
+
+		rest = slice_skip(rest, 1);	/* the colon */
+		facts_add(f, name, take_value(&rest, ','));
+	}
+	return f->n;
+}
+
+static void
+facts_of_request(struct facts *f, struct slice request)
+{
+	facts_add(f, SLICE_LIT("method"), slice_cut(&request, ' '));
+	facts_add(f, SLICE_LIT("target"), slice_cut(&request, ' '));
+	facts_add(f, SLICE_LIT("version"),
+	    slice_skip(request, slice_has_prefix(request, SLICE_LIT("HTTP/")) ? strlen("HTTP/") : 0));
+}
+
+static size_t
+facts_of_text(struct facts *f, struct slice rest)
+{
+	(void)slice_cut(&rest, ' ');		/* the time */
+	facts_add(f, SLICE_LIT("kind"), slice_cut(&rest, ' '));
+	while (rest.n != 0) {
+		if (rest.p[0] == '"') {
+			facts_of_request(f, take_value(&rest, ' '));
+		} else {
+			struct slice name = slice_cut(&rest, '=');
+
+			facts_add(f, name, take_value(&rest, ' '));
+		}
+	}
+	return f->n;
+}
+
+size_t
+access_facts(struct slice line, struct access_fact to[ACCESS_FACTS])
+{
+	struct facts f = { .to = to };
+
+	if (line.n >= 2 && line.p[0] == '{')
+		return facts_of_json(&f, line);
+	return facts_of_text(&f, line);
+}

@@ -2,6 +2,8 @@
 /* The table is at the end; what it names stands before it, in the same order. */
 #include "run/api.h"
 
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,42 +12,134 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/nearest.h"
+#include "conf/value.h"
 #include "http/uri.h"
+#include "run/drainer.h"
+#include "run/events.h"
 #include "run/metrics.h"
+#include "run/reload.h"
+#include "run/trend.h"
 #include "run/view.h"
 
-enum param { PARAM_KEY, PARAM_POOL, PARAM_GATEWAY, PARAM_TEXT };
-#define PARAMS (PARAM_TEXT + 1)
+/* Sessions told by one answer. */
+#define SESSIONS_DEFAULT 1000
+#define SESSIONS_MOST 20000
+/* A worker that has not told of its sessions by then hangs, or has ended. */
+#define PATIENCE_S 5
+
+enum param {
+	PARAM_KEY, PARAM_POOL, PARAM_GATEWAY, PARAM_TEXT, PARAM_DEADLINE, PARAM_WEIGHT, PARAM_RATE, PARAM_LIMIT,
+	PARAM_AFTER,
+};
+#define PARAMS (PARAM_AFTER + 1)
 
 static const char *const param_names[PARAMS] = {
 	[PARAM_KEY] = "key", [PARAM_POOL] = "pool", [PARAM_GATEWAY] = "gateway", [PARAM_TEXT] = "text",
+	[PARAM_DEADLINE] = "deadline", [PARAM_WEIGHT] = "weight", [PARAM_RATE] = "rate", [PARAM_LIMIT] = "limit",
+	[PARAM_AFTER] = "after",
 };
 
 struct api {
+	struct event_base *base;
 	struct daemon *daemon;
-	struct sealer *sealer;
+	struct trend *trend;
+	struct list waits;
 };
 
 /* A call that has been found good. */
 struct call {
 	struct api *api;
 	struct daemon *daemon;
+	const struct api_call *asked;
 	struct slice param[PARAMS];	/* decoded; p == NULL: not given */
 	uint64_t now_s;
 	struct api_answer *answer;
+	bool is_later;			/* a wait has taken it over */
+};
+
+/* A call whose answer is others' to make. It stays until they have, also when nobody wants to hear it any more. */
+struct api_wait {
+	struct list list;
+	struct api *api;
+	api_answer_fn *fn;		/* NULL: nobody waits */
+	void *arg;
+	struct event deadline;
+	struct session_query *query;	/* NULL: it is about something else */
+	struct gateway *gateway;	/* which the query names, referenced; NULL: none */
+	char *pool;			/* likewise */
+	struct table_key *key;		/* likewise, the key in each pool */
 };
 
 struct api *
-api_new(struct daemon *d)
+api_new(struct event_base *base, struct daemon *d)
 {
 	struct api *a = mem_zalloc(sizeof *a);
 
+	a->base = base;
 	a->daemon = d;
-	a->sealer = sealer_new(d->ring);
-	if (a->sealer != NULL)
-		return a;
-	api_free(a);
-	return NULL;
+	a->trend = trend_new(base, d);
+	list_init(&a->waits);
+	return a;
+}
+
+/* ---- waits ---- */
+
+static void
+wait_free(struct api_wait *w)
+{
+	event_del(&w->deadline);
+	list_remove(&w->list);
+	session_query_free(w->query);
+	gateway_unref(w->gateway);
+	free(w->pool);
+	free(w->key);
+	free(w);
+}
+
+/* The answer is freed. */
+static void
+wait_answer(struct api_wait *w, struct api_answer *answer)
+{
+	if (w->fn != NULL)
+		w->fn(w->arg, answer);
+	w->fn = NULL;
+	api_answer_fini(answer);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct api_answer answer = { .status = 0 };
+
+	(void)fd;
+	(void)what;
+	api_refuse(&answer, 503, "not all workers have answered in %d seconds", PATIENCE_S);
+	wait_answer(arg, &answer);
+}
+
+static struct api_wait *
+call_wait(struct call *c)
+{
+	struct api_wait *w = mem_zalloc(sizeof *w);
+
+	w->api = c->api;
+	w->fn = c->asked->on_answer;
+	w->arg = c->asked->arg;
+	must(event_assign(&w->deadline, c->api->base, -1, 0, on_deadline, w) == 0);
+	list_add_tail(&c->api->waits, &w->list);
+	c->is_later = true;
+	return w;
+}
+
+void
+api_forget(struct api *a, const void *arg)
+{
+	LIST_EACH (at, after, &a->waits) {
+		struct api_wait *w = LIST_ENTRY_OF(at, struct api_wait, list);
+
+		if (w->arg == arg)
+			w->fn = NULL;
+	}
 }
 
 void
@@ -53,7 +147,9 @@ api_free(struct api *a)
 {
 	if (a == NULL)
 		return;
-	sealer_free(a->sealer);
+	LIST_EACH (at, after, &a->waits)
+		wait_free(LIST_ENTRY_OF(at, struct api_wait, list));
+	trend_free(a->trend);
 	free(a);
 }
 
@@ -63,7 +159,7 @@ api_free(struct api *a)
 static void
 answer_json(struct api_answer *answer, unsigned status, json_t *value)
 {
-	char *text = value != NULL ? json_dumps(value, JSON_INDENT(2)) : NULL;
+	char *text = value != NULL ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
 
 	must(text != NULL);	/* it is ours, and there is memory (mem.h) */
 	json_decref(value);
@@ -88,6 +184,16 @@ api_refuse(struct api_answer *answer, unsigned status, const char *fmt, ...)
 	free(text);
 }
 
+static void
+answer_text(struct api_answer *answer, unsigned status, char *text)
+{
+	api_answer_fini(answer);
+	answer->status = status;
+	answer->type = "text/plain; charset=utf-8";
+	answer->body = text;
+	answer->bytes = strlen(text);
+}
+
 void
 api_answer_fini(struct api_answer *answer)
 {
@@ -106,7 +212,8 @@ call_has(const struct call *c, enum param p)
 static bool
 call_means_pool(const struct call *c, size_t pool)
 {
-	return !call_has(c, PARAM_POOL) || slice_eq(c->param[PARAM_POOL], slice_of(c->daemon->pool[pool]->name));
+	return !call_has(c, PARAM_POOL) ||
+	    slice_eq(c->param[PARAM_POOL], slice_of(c->daemon->edition->pool[pool]->name));
 }
 
 /* False: refused. */
@@ -117,10 +224,10 @@ call_check_pool(struct call *c)
 	struct nearest n;
 
 	nearest_init(&n, c->param[PARAM_POOL]);
-	for (size_t i = 0; i < c->daemon->pools; i++) {
+	for (size_t i = 0; i < c->daemon->edition->pools; i++) {
 		if (call_means_pool(c, i))
 			return true;
-		nearest_try(&n, c->daemon->pool[i]->name);
+		nearest_try(&n, c->daemon->edition->pool[i]->name);
 	}
 	api_refuse(c->answer, 404, "there is no such pool%s", nearest_hint(&n, hint));
 	return false;
@@ -149,14 +256,14 @@ pool_has_keys(const struct conf_pool *cf)
 static bool
 pool_has_store(const struct daemon *d, size_t pool)
 {
-	return d->store != NULL && d->pool[pool]->conf->assign == CONF_ASSIGN_TABLE &&
-	    pool_has_keys(d->pool[pool]->conf);
+	return d->edition->store != NULL && d->edition->pool[pool]->conf->assign == CONF_ASSIGN_TABLE &&
+	    pool_has_keys(d->edition->pool[pool]->conf);
 }
 
 static struct slice
 pool_name(const struct daemon *d, size_t pool)
 {
-	return slice_of(d->pool[pool]->name);
+	return slice_of(d->edition->pool[pool]->name);
 }
 
 static struct table_key
@@ -175,35 +282,108 @@ call_ask_store(const struct call *c, size_t pool, struct slice key, bool *is_bou
 
 	if (!pool_has_store(c->daemon, pool))
 		return NULL;
-	heard = store_shared_look(c->daemon->store, pool_name(c->daemon, pool), key, name, &why);
+	heard = store_shared_look(c->daemon->edition->store, pool_name(c->daemon, pool), key, name, &why);
 	*is_bound = heard && name[0] != '\0';
 	return view_stored(heard ? name : NULL, why);
 }
 
-/* ---- status, gateways ---- */
+/* ---- what is looked at ---- */
 
 static void
 get_status(struct call *c)
 {
-	answer_json(c->answer, 200, view_status(c->daemon, c->now_s));
+	struct trend_rates rates = trend_rates(c->api->trend);
+
+	answer_json(c->answer, 200, view_status(c->daemon, &rates, c->now_s));
 }
 
 static void
 get_gateways(struct call *c)
 {
-	answer_json(c->answer, 200, view_gateways(c->daemon));
+	answer_json(c->answer, 200, view_gateways(c->daemon, c->now_s));
+}
+
+/* Of what writes itself. */
+static FILE *
+answer_open(struct api_answer *answer, const char *type)
+{
+	FILE *to = open_memstream(&answer->body, &answer->bytes);
+
+	must(to != NULL);
+	answer->status = 200;
+	answer->type = type;
+	return to;
 }
 
 static void
 get_metrics(struct call *c)
 {
-	FILE *to = open_memstream(&c->answer->body, &c->answer->bytes);
+	FILE *to = answer_open(c->answer, METRICS_TYPE);
 
-	must(to != NULL);
 	metrics_print(c->daemon, to);
 	must(fclose(to) == 0);
-	c->answer->status = 200;
-	c->answer->type = METRICS_TYPE;
+}
+
+static void
+get_trend(struct call *c)
+{
+	FILE *to = answer_open(c->answer, "application/json");
+
+	trend_print(c->api->trend, to);
+	must(fclose(to) == 0);
+}
+
+static void
+get_events(struct call *c)
+{
+	uint64_t after = 0;
+
+	if (call_has(c, PARAM_AFTER) && !slice_to_u64(c->param[PARAM_AFTER], INT64_MAX, &after))
+		api_refuse(c->answer, 400, "after: a number of an event");
+	else
+		answer_json(c->answer, 200, view_events(after));
+}
+
+/* ---- probes ---- */
+
+static void
+get_health(struct call *c)
+{
+	answer_text(c->answer, 200, mem_strdup("ok\n"));
+}
+
+static bool
+pool_is_up(const struct pool *p)
+{
+	for (unsigned i = 0; i < p->gateways; i++)
+		if (gateway_state(p->gateway[i]) == GATEWAY_UP)
+			return true;
+	return false;
+}
+
+/* To be freed; NULL: it is ready for clients. */
+static char *
+why_not_ready(const struct daemon *d)
+{
+	if (d->phase == DAEMON_STARTING || d->phase == DAEMON_STOPPING)
+		return mem_strdup(view_phase(d));
+	for (size_t i = 0; i < d->edition->pools; i++)
+		if (!pool_is_up(d->edition->pool[i]))
+			return mem_printf("pool %s has no gateway that is up", d->edition->pool[i]->name);
+	return NULL;
+}
+
+static void
+get_readiness(struct call *c)
+{
+	char *why = why_not_ready(c->daemon);
+
+	if (why == NULL)
+		answer_text(c->answer, 200, mem_strdup("ready\n"));
+	else
+		answer_text(c->answer, 503, c->asked->rights == API_NOTHING ? mem_strdup("not ready\n")
+									    : mem_printf("not ready: %s\n", why));
+	free(why);
 }
 
 /* ---- the table ---- */
@@ -224,7 +404,7 @@ call_look_up(const struct call *c, size_t pool)
 	json_t *stored = call_ask_store(c, pool, c->param[PARAM_KEY], &there);
 
 	if (here || there)
-		return view_binding(c->daemon->pool[pool], here ? &b : NULL, stored, c->now_s);
+		return view_binding(c->daemon->edition->pool[pool], here ? &b : NULL, stored, c->now_s);
 	json_decref(stored);
 	return NULL;
 }
@@ -237,7 +417,7 @@ get_binding(struct call *c)
 	if (!call_check_key(c))
 		return;
 	list = json_array();
-	for (size_t i = 0; i < c->daemon->pools; i++) {
+	for (size_t i = 0; i < c->daemon->edition->pools; i++) {
 		json_t *binding = call_means_pool(c, i) ? call_look_up(c, i) : NULL;
 
 		if (binding != NULL)
@@ -266,14 +446,14 @@ call_find_gateway(struct call *c, size_t *pool)
 		before = SLICE_NONE;
 	}
 	nearest_init(&n, name);
-	for (size_t i = 0; i < c->daemon->pools; i++) {
-		struct pool *p = c->daemon->pool[i];
+	for (size_t i = 0; i < c->daemon->edition->pools; i++) {
+		struct pool *p = c->daemon->edition->pool[i];
 		struct gateway *g = pool_find_name(p, name);
 
 		if (!call_means_pool(c, i) || (before.p != NULL && !slice_eq(before, slice_of(p->name))))
 			continue;
 		for (unsigned k = 0; k < p->gateways; k++)
-			nearest_try(&n, p->gateway[k]->name);
+			nearest_try(&n, gateway_name(p->gateway[k]));
 		if (g == NULL)
 			continue;
 		found = g;
@@ -294,12 +474,13 @@ static void
 call_bind(const struct call *c, size_t pool, const struct gateway *g)
 {
 	struct table_key k = call_table_key(c, pool);
-	struct history_move m = { .key = k, .to = g->tag, .at_s = c->now_s, .why = "operator" };
+	struct history_move m = { .key = k, .to = gateway_tag(g), .at_s = c->now_s, .why = "operator" };
 
-	if (table_bind(c->daemon->shared.table, &k, g->tag, (uint32_t)c->now_s, pool_has_store(c->daemon, pool),
+	if (table_bind(c->daemon->shared.table, &k, m.to, (uint32_t)c->now_s, pool_has_store(c->daemon, pool),
 		&m.from) == TABLE_MOVED)
 		history_add(c->daemon->shared.history, &m);
-	log_notice("pool %s: an operator has bound a key to gateway %s", c->daemon->pool[pool]->name, g->name);
+	log_notice("pool %s: an operator has bound a key to gateway %s", c->daemon->edition->pool[pool]->name,
+	    gateway_name(g));
 }
 
 static void
@@ -315,12 +496,14 @@ put_binding(struct call *c)
 	g = call_find_gateway(c, &pool);
 	if (g == NULL)
 		return;
-	if (!pool_has_keys(c->daemon->pool[pool]->conf)) {
-		api_refuse(c->answer, 409, "pool %s has no selector that finds a key", c->daemon->pool[pool]->name);
+	if (!pool_has_keys(c->daemon->edition->pool[pool]->conf)) {
+		api_refuse(c->answer, 409, "pool %s has no selector that finds a key",
+		    c->daemon->edition->pool[pool]->name);
 		return;
 	}
 	if (pool_has_store(c->daemon, pool) &&
-	    !store_shared_set(c->daemon->store, pool_name(c->daemon, pool), c->param[PARAM_KEY], g->name, &why)) {
+	    !store_shared_set(c->daemon->edition->store, pool_name(c->daemon, pool), c->param[PARAM_KEY],
+	    gateway_name(g), &why)) {
 		api_refuse(c->answer, 503, "the store: %s; nothing was changed", why);
 		return;
 	}
@@ -339,13 +522,14 @@ call_unbind(struct call *c, size_t pool, unsigned *n)
 
 	json_decref(call_ask_store(c, pool, c->param[PARAM_KEY], &there));
 	if (pool_has_store(c->daemon, pool) &&
-	    !store_shared_set(c->daemon->store, pool_name(c->daemon, pool), c->param[PARAM_KEY], NULL, &why)) {
+	    !store_shared_set(c->daemon->edition->store, pool_name(c->daemon, pool), c->param[PARAM_KEY], NULL,
+		&why)) {
 		api_refuse(c->answer, 503, "the store: %s; nothing was changed", why);
 		return false;
 	}
 	if (!table_forget(c->daemon->shared.table, &k) && !there)
 		return true;
-	log_notice("pool %s: an operator has deleted a key's binding", c->daemon->pool[pool]->name);
+	log_notice("pool %s: an operator has deleted a key's binding", c->daemon->edition->pool[pool]->name);
 	(*n)++;
 	return true;
 }
@@ -357,7 +541,7 @@ delete_binding(struct call *c)
 
 	if (!call_check_key(c))
 		return;
-	for (size_t i = 0; i < c->daemon->pools; i++)
+	for (size_t i = 0; i < c->daemon->edition->pools; i++)
 		if (call_means_pool(c, i) && !call_unbind(c, i, &n))
 			return;
 	if (n != 0)
@@ -369,13 +553,13 @@ delete_binding(struct call *c)
 /* ---- explain ---- */
 
 static struct explain_source
-call_source(const struct call *c, size_t pool)
+call_source(const struct call *c, size_t pool, struct sealer *sealer)
 {
 	struct daemon *d = c->daemon;
 
 	return (struct explain_source){
-		.conf = d->pool[pool]->conf, .pool = d->pool[pool], .shared = &d->shared, .sealer = c->api->sealer,
-		.signature = affinity_signature(d->service[pool].affinity),
+		.conf = d->edition->pool[pool]->conf, .pool = d->edition->pool[pool], .shared = &d->shared,
+		.sealer = sealer, .signature = affinity_signature(d->edition->service[pool].affinity),
 	};
 }
 
@@ -383,10 +567,12 @@ call_source(const struct call *c, size_t pool)
 static json_t *
 call_explain(const struct call *c, bool only_known)
 {
+	struct sealer *sealer = sealer_new(c->daemon->edition->ring);
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < c->daemon->pools; i++) {
-		struct explain_source src = call_source(c, i);
+	must(sealer != NULL);
+	for (size_t i = 0; i < c->daemon->edition->pools; i++) {
+		struct explain_source src = call_source(c, i, sealer);
 		json_t *stored = NULL;
 		struct explain e;
 		bool there = false;
@@ -401,6 +587,7 @@ call_explain(const struct call *c, bool only_known)
 		else
 			json_decref(stored);
 	}
+	sealer_free(sealer);
 	return list;
 }
 
@@ -419,27 +606,254 @@ get_explanation(struct call *c)
 	answer_json(c->answer, 200, json_pack("{s:o}", "pools", list));
 }
 
+/* ---- sessions ---- */
+
+/* Each worker has told. */
+static void
+on_listed(void *arg, size_t number)
+{
+	struct api_wait *w = arg;
+	struct api_answer answer = { .status = 0 };
+
+	(void)number;
+	answer_json(&answer, 200, view_sessions(w->query, clock_wall_us() / 1000000));
+	wait_answer(w, &answer);
+	wait_free(w);
+}
+
+/* On the last worker's thread. */
+static void
+on_last_listed(struct session_query *q)
+{
+	struct api_wait *w = q->arg;
+
+	mailbox_post(w->api->daemon->main, on_listed, w, 0);
+}
+
+/* A key is another one in each pool. */
+static struct table_key *
+call_keys(const struct call *c, size_t *n)
+{
+	struct table_key *key = mem_zalloc((c->daemon->edition->pools + 1) * sizeof *key);
+
+	*n = 0;
+	for (size_t i = 0; i < c->daemon->edition->pools; i++)
+		if (call_means_pool(c, i))
+			key[(*n)++] = call_table_key(c, i);
+	return key;
+}
+
+/* What is asked for may go while the workers look for it: the wait keeps it. */
+static struct session_query *
+call_query(const struct call *c, struct gateway *g, size_t limit, struct api_wait *w)
+{
+	struct session_query *q = session_query_new(c->daemon->workers);
+
+	w->query = q;
+	w->gateway = g != NULL ? gateway_ref(g) : NULL;
+	q->gateway = g;
+	if (call_has(c, PARAM_POOL))
+		q->pool = w->pool = mem_slicedup(c->param[PARAM_POOL]);
+	if (call_has(c, PARAM_KEY))
+		q->key = w->key = call_keys(c, &q->keys);
+	q->limit = limit;
+	q->done = on_last_listed;
+	q->arg = w;
+	return q;
+}
+
+static void
+get_sessions(struct call *c)
+{
+	static const struct timeval patience = { .tv_sec = PATIENCE_S };
+	uint64_t limit = SESSIONS_DEFAULT;
+	struct gateway *g = NULL;
+	struct session_query *q;
+	struct api_wait *w;
+	size_t pool;
+
+	if (call_has(c, PARAM_LIMIT) && !slice_to_u64(c->param[PARAM_LIMIT], SESSIONS_MOST, &limit)) {
+		api_refuse(c->answer, 400, "limit: a number up to %d", SESSIONS_MOST);
+		return;
+	}
+	if ((call_has(c, PARAM_KEY) && !call_check_key(c)) || (call_has(c, PARAM_POOL) && !call_check_pool(c)) ||
+	    (call_has(c, PARAM_GATEWAY) && (g = call_find_gateway(c, &pool)) == NULL))
+		return;
+	w = call_wait(c);
+	must(event_add(&w->deadline, &patience) == 0);
+	q = call_query(c, g, limit, w);
+	for (unsigned i = 0; i < c->daemon->workers; i++)
+		worker_list_sessions(c->daemon->worker[i], q);
+	if (c->daemon->workers == 0)
+		on_listed(w, 0);
+}
+
+/* ---- changes to gateways ---- */
+
+static void
+call_show_gateway(struct call *c, size_t pool, const struct gateway *g)
+{
+	drainer_look(c->daemon->drainer);
+	answer_json(c->answer, 200, json_pack("{s:o}", "gateway",
+	    view_gateway(c->daemon, c->daemon->edition->pool[pool], g, c->now_s)));
+}
+
+/* As the pool has it where the call says nothing. False: refused. */
+static bool
+call_take_deadline(struct call *c, size_t pool, uint64_t *deadline_ms)
+{
+	*deadline_ms = c->daemon->edition->pool[pool]->conf->drain_deadline_ms;
+	if (call_has(c, PARAM_DEADLINE) && !value_time(c->param[PARAM_DEADLINE], deadline_ms)) {
+		api_refuse(c->answer, 400, "deadline: a time, such as 30s, 10m or 2h; 0 for none");
+		return false;
+	}
+	if (*deadline_ms != 0)
+		*deadline_ms += clock_coarse_ms();
+	return true;
+}
+
+static void
+post_drain(struct call *c)
+{
+	uint64_t deadline_ms;
+	size_t pool = 0;
+	struct gateway *g = call_find_gateway(c, &pool);
+
+	if (g == NULL || !call_take_deadline(c, pool, &deadline_ms))
+		return;
+	gateway_drain(g, deadline_ms, false);
+	call_show_gateway(c, pool, g);
+}
+
+static void
+post_ready(struct call *c)
+{
+	size_t pool = 0;
+	struct gateway *g = call_find_gateway(c, &pool);
+
+	if (g == NULL)
+		return;
+	gateway_ready(g);
+	call_show_gateway(c, pool, g);
+}
+
+static void
+post_down(struct call *c)
+{
+	size_t pool = 0;
+	struct gateway *g = call_find_gateway(c, &pool);
+
+	if (g == NULL)
+		return;
+	gateway_take_down(g);
+	call_show_gateway(c, pool, g);
+}
+
+static void
+post_weight(struct call *c)
+{
+	uint64_t weight;
+	size_t pool = 0;
+	struct gateway *g = call_find_gateway(c, &pool);
+
+	if (g == NULL)
+		return;
+	if (!slice_to_u64(c->param[PARAM_WEIGHT], CONF_WEIGHT_MOST, &weight)) {
+		api_refuse(c->answer, 400, "weight: a number up to %d", CONF_WEIGHT_MOST);
+		return;
+	}
+	gateway_set_weight(g, (unsigned)weight);
+	call_show_gateway(c, pool, g);
+}
+
+static void
+post_rebalance(struct call *c)
+{
+	struct conf_rate rate = { .count = 0 };
+	const char *why;
+	struct pool *p;
+	size_t pool = 0, moving;
+
+	if (!call_check_pool(c))
+		return;
+	if (call_has(c, PARAM_RATE) && (!value_rate(c->param[PARAM_RATE], &rate) || rate.count == 0)) {
+		api_refuse(c->answer, 400, "rate: sessions in a time, such as 50/s");
+		return;
+	}
+	while (!call_means_pool(c, pool))
+		pool++;
+	p = c->daemon->edition->pool[pool];
+	if (!call_has(c, PARAM_RATE))
+		rate = p->conf->drain_rate;
+	if (drainer_rebalance(c->daemon->drainer, p, &rate, &moving, &why))
+		answer_json(c->answer, 200,
+		    json_pack("{s:s,s:I}", "pool", p->name, "moving", (json_int_t)moving));
+	else
+		api_refuse(c->answer, 409, "%s", why);
+}
+
+/* ---- the process ---- */
+
+static void
+post_reopen(struct call *c)
+{
+	log_notice("an operator has the logs reopened");
+	writer_reopen(c->daemon->writer);
+	answer_json(c->answer, 200, json_pack("{s:b}", "reopened", 1));
+}
+
+static void
+on_reloaded(void *arg, const struct reload_outcome *outcome)
+{
+	struct api_wait *w = arg;
+	struct api_answer answer = { .status = 0 };
+
+	answer_json(&answer, outcome->good ? 200 : 422, view_outcome(outcome));
+	wait_answer(w, &answer);
+	wait_free(w);
+}
+
+static void
+post_reload(struct call *c)
+{
+	reload_request(c->daemon->reload, on_reloaded, call_wait(c));
+}
+
 /* ---- the table of calls ---- */
 
 static const struct api_route {
 	const char *method, *path;
 	unsigned needs, takes;		/* parameters: must be given, may be given */
-	bool changes;
+	enum api_rights rights;		/* who may */
 	void (*fn)(struct call *c);
 } routes[] = {
-	{ "GET", "/metrics", 0, 0, false, get_metrics },
-	{ "GET", "/v1/status", 0, 0, false, get_status },
-	{ "GET", "/v1/gateways", 0, 0, false, get_gateways },
-	{ "GET", "/v1/table/count", 0, 0, false, get_count },
-	{ "GET", "/v1/table", BIT(PARAM_KEY), BIT(PARAM_POOL), false, get_binding },
-	{ "PUT", "/v1/table", BIT(PARAM_KEY) | BIT(PARAM_GATEWAY), BIT(PARAM_POOL), true, put_binding },
-	{ "DELETE", "/v1/table", BIT(PARAM_KEY), BIT(PARAM_POOL), true, delete_binding },
-	{ "GET", "/v1/explain", BIT(PARAM_TEXT), BIT(PARAM_POOL), false, get_explanation },
+	{ "GET", "/healthz", 0, 0, API_NOTHING, get_health },
+	{ "GET", "/readyz", 0, 0, API_NOTHING, get_readiness },
+	{ "GET", "/metrics", 0, 0, API_READ, get_metrics },
+	{ "GET", "/v1/status", 0, 0, API_READ, get_status },
+	{ "GET", "/v1/events", 0, BIT(PARAM_AFTER), API_READ, get_events },
+	{ "GET", "/v1/trend", 0, 0, API_READ, get_trend },
+	{ "GET", "/v1/gateways", 0, 0, API_READ, get_gateways },
+	{ "POST", "/v1/drain", BIT(PARAM_GATEWAY), BIT(PARAM_POOL) | BIT(PARAM_DEADLINE), API_CHANGE, post_drain },
+	{ "POST", "/v1/ready", BIT(PARAM_GATEWAY), BIT(PARAM_POOL), API_CHANGE, post_ready },
+	{ "POST", "/v1/down", BIT(PARAM_GATEWAY), BIT(PARAM_POOL), API_CHANGE, post_down },
+	{ "POST", "/v1/weight", BIT(PARAM_GATEWAY) | BIT(PARAM_WEIGHT), BIT(PARAM_POOL), API_CHANGE, post_weight },
+	{ "POST", "/v1/rebalance", BIT(PARAM_POOL), BIT(PARAM_RATE), API_CHANGE, post_rebalance },
+	{ "GET", "/v1/sessions", 0,
+	  BIT(PARAM_GATEWAY) | BIT(PARAM_POOL) | BIT(PARAM_KEY) | BIT(PARAM_LIMIT), API_READ,
+	  get_sessions },
+	{ "GET", "/v1/table/count", 0, 0, API_READ, get_count },
+	{ "GET", "/v1/table", BIT(PARAM_KEY), BIT(PARAM_POOL), API_READ, get_binding },
+	{ "PUT", "/v1/table", BIT(PARAM_KEY) | BIT(PARAM_GATEWAY), BIT(PARAM_POOL), API_CHANGE, put_binding },
+	{ "DELETE", "/v1/table", BIT(PARAM_KEY), BIT(PARAM_POOL), API_CHANGE, delete_binding },
+	{ "GET", "/v1/explain", BIT(PARAM_TEXT), BIT(PARAM_POOL), API_READ, get_explanation },
+	{ "POST", "/v1/reload", 0, 0, API_CHANGE, post_reload },
+	{ "POST", "/v1/reopen", 0, 0, API_CHANGE, post_reopen },
 };
 
-/* NULL: refused, with 404 or 405. */
+/* NULL: there is none; answer->allow has the methods that the path takes. */
 static const struct api_route *
-route_find_for(struct slice method, struct slice path, struct api_answer *answer)
+route_find_for(const struct api_call *call, struct slice path, struct api_answer *answer)
 {
 	char methods[sizeof answer->allow] = "";
 	struct buf allow = buf_of(methods, sizeof methods - 1);
@@ -447,19 +861,16 @@ route_find_for(struct slice method, struct slice path, struct api_answer *answer
 	for (unsigned i = 0; i < COUNT(routes); i++) {
 		if (!slice_eq(path, slice_of(routes[i].path)))
 			continue;
-		if (slice_eq(method, slice_of(routes[i].method)))
+		if (slice_eq(call->method, slice_of(routes[i].method)))
 			return &routes[i];
 		if (allow.n != 0)
 			buf_lit(&allow, ", ");
 		buf_add(&allow, slice_of(routes[i].method));
 	}
-	if (allow.n == 0) {
-		api_refuse(answer, 404, "there is nothing at this path");
-		return NULL;
-	}
+	if (allow.n == 0 && page_find(path) != NULL)
+		buf_lit(&allow, "GET");
 	must(!allow.full);
 	memcpy(answer->allow, methods, sizeof methods);
-	api_refuse(answer, 405, "this path takes %s", answer->allow);
 	return NULL;
 }
 
@@ -503,11 +914,13 @@ call_take_query(struct call *c, const struct api_route *r, struct slice query, s
 	return true;
 }
 
-static void
-route_run(struct api *a, const struct api_route *r, struct slice query, struct api_answer *answer)
+/* False: it is answered later. */
+static bool
+route_run(struct api *a, const struct api_route *r, const struct api_call *asked, struct slice query,
+    struct api_answer *answer)
 {
 	struct call c = {
-		.api = a, .daemon = a->daemon, .now_s = clock_wall_us() / 1000000, .answer = answer,
+		.api = a, .daemon = a->daemon, .asked = asked, .now_s = clock_wall_us() / 1000000, .answer = answer,
 	};
 	char *decoded = mem_zalloc(query.n + 1);
 	struct buf room = buf_of(decoded, query.n);
@@ -515,33 +928,71 @@ route_run(struct api *a, const struct api_route *r, struct slice query, struct a
 	if (call_take_query(&c, r, query, &room))
 		r->fn(&c);
 	free(decoded);
+	return !c.is_later;
 }
 
 static void
 refuse_rights(const struct daemon *d, struct api_answer *answer)
 {
-	if (d->conf->admin.token_file != NULL)
+	if (d->edition->conf->admin.token_file != NULL)
 		api_refuse(answer, 401, "this needs the token: Authorization: Bearer TOKEN");
 	else
 		api_refuse(answer, 403, "changes come by the admin socket; by TCP they need [admin] token_file");
 }
 
-void
+static void
+answer_page(struct api_answer *answer, const struct api_call *call, const struct page *pg)
+{
+	bool is_known = page_is_known(pg, call->known);
+
+	answer->status = is_known ? 304 : 200;
+	answer->type = pg->type;
+	answer->page = pg;
+	answer->bytes = is_known ? 0 : pg->n;
+}
+
+/* Who is nobody is not even told what there is. */
+static void
+refuse_unknown(const struct api *a, const struct api_call *call, struct api_answer *answer)
+{
+	if (call->rights == API_NOTHING) {
+		answer->allow[0] = '\0';
+		refuse_rights(a->daemon, answer);
+	} else if (answer->allow[0] == '\0') {
+		api_refuse(answer, 404, "there is nothing at this path");
+	} else {
+		api_refuse(answer, 405, "this path takes %s", answer->allow);
+	}
+}
+
+/* False: refused. */
+static bool
+route_lets(const struct api *a, const struct api_route *r, const struct api_call *call, struct api_answer *answer)
+{
+	if (call->rights < r->rights)
+		refuse_rights(a->daemon, answer);
+	else if (r->rights == API_CHANGE && call->is_foreign)
+		api_refuse(answer, 403, "a browser may change something only from the page at this very address");
+	else
+		return true;
+	return false;
+}
+
+bool
 api_serve(struct api *a, const struct api_call *call, struct api_answer *answer)
 {
 	struct slice query = call->target, path = slice_cut(&query, '?');
+	const struct page *pg = page_find(path);
 	const struct api_route *r;
 
 	*answer = (struct api_answer){ .status = 0 };
-	if (call->rights == API_NOTHING) {
-		refuse_rights(a->daemon, answer);
-		return;
+	if (pg != NULL && slice_eq(call->method, SLICE_LIT("GET")) && call->rights != API_NOTHING) {
+		answer_page(answer, call, pg);
+		return true;
 	}
-	r = route_find_for(call->method, path, answer);
-	if (r == NULL)
-		return;
-	if (r->changes && call->rights != API_CHANGE)
-		refuse_rights(a->daemon, answer);
-	else
-		route_run(a, r, query, answer);
+	r = route_find_for(call, path, answer);
+	if (r != NULL)
+		return !route_lets(a, r, call, answer) || route_run(a, r, call, query, answer);
+	refuse_unknown(a, call, answer);
+	return true;
 }

@@ -10,29 +10,34 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "conf/value.h"
 #include "pool/health.h"
 #include "run/admin.h"
+#include "run/drainer.h"
+#include "run/ending.h"
 #include "run/notify.h"
+#include "run/reload.h"
+#include "run/upgrade.h"
+#include "run/watchdog.h"
 
-/* While stopping: how often sessions are closed, at least how many a second, and what part of the grace the spreading
- * takes, so that the last ones have time to say goodbye. */
-#define STOP_TICK_MS 100
-#define STOP_LEAST_PER_S 200
-#define STOP_SPREAD_OF_GRACE 3 / 4
+/* A hand-over waits for a reload to end. */
+#define UPGRADE_RETRY_MS 50
 
 struct control {
 	struct daemon *daemon;
 	struct event_base *base;
 	struct mailbox *mailbox;
 	struct event mail;
-	struct health *health;
 	struct event signal[5];
-	struct event stop_tick;
-	uint64_t stop_by_ms;		/* 0: not stopping */
-	size_t stop_batch;		/* sessions to close in each tick, all workers together */
+	struct event retry;		/* of an upgrade that waits for a reload */
+	struct store_shared *heard;	/* whose changes we listen for; NULL: there is none */
+	struct ending *ending;
+	struct watchdog *watchdog;
+	struct heritage *heritage;	/* NULL: we follow nobody */
+	struct upgrade *upgrade;	/* NULL: none under way */
+	unsigned pausing;		/* workers that have still to pause, or to go on */
 	unsigned gone;			/* workers that have ended */
-	bool started, failed;
+	bool started, stopping, failed;
+	bool handed_over;		/* another process is the service now */
 };
 
 static void
@@ -44,20 +49,13 @@ control_finish(struct control *c)
 /* ---- start ---- */
 
 static void
-control_each_worker(struct control *c, void (*fn)(struct worker *w))
-{
-	for (unsigned i = 0; i < c->daemon->workers; i++)
-		fn(c->daemon->worker[i]);
-}
-
-static void
 on_failed_connects(void *arg, size_t number)
 {
 	struct control *c = arg;
 
 	(void)number;
-	if (c->health != NULL)
-		health_look(c->health);
+	if (c->daemon->health != NULL)
+		health_look(c->daemon->health);
 }
 
 static void
@@ -70,24 +68,110 @@ on_gone(void *arg, size_t number)
 		control_finish(c);
 }
 
+/* A worker has done what was asked of all: it shows an edition, or takes no more connections. */
 static void
-on_first_round(void *arg)
+on_shown(void *arg, size_t number)
+{
+	struct control *c = arg;
+
+	(void)number;
+	if (c->pausing == 0)
+		reload_note_shown(c->daemon->reload);
+	else if (--c->pausing == 0 && c->upgrade != NULL)
+		upgrade_paused(c->upgrade);
+}
+
+/* A gateway's state. */
+static void
+on_changed(void *arg)
+{
+	struct control *c = arg;
+
+	drainer_look(c->daemon->drainer);
+}
+
+/* Who hangs on pools goes over to the new ones. */
+static void
+on_adopted(void *arg)
 {
 	struct control *c = arg;
 	struct daemon *d = c->daemon;
 
-	if (c->stop_by_ms != 0)
-		return;
-	c->started = daemon_start(d, c->mailbox, on_failed_connects, on_gone, c);
+	health_update(d->health, d->edition->pool, d->edition->pools);
+	if (d->edition->store != NULL && d->edition->store != c->heard)
+		store_shared_listen(d->edition->store, c->base);
+	c->heard = d->edition->store;
+	drainer_look(d->drainer);
+}
+
+static void
+on_mistake(void *arg, const char *line)
+{
+	(void)arg;
+	log_error("%s", line);
+}
+
+static void
+control_fail(struct control *c)
+{
+	c->failed = true;
+	control_finish(c);
+}
+
+static void
+control_start(struct control *c)
+{
+	struct daemon *d = c->daemon;
+	const struct worker_events events = {
+		.on_failed_connects = on_failed_connects, .on_shown = on_shown, .on_gone = on_gone, .arg = c,
+	};
+
+	c->started = daemon_start(d, c->mailbox, &events, on_mistake, NULL);
 	if (!c->started) {
 		log_error("the workers can't be started: %s", strerror(errno));
-		c->failed = true;
-		control_each_worker(c, worker_abort);	/* some may run already */
-		control_finish(c);
+		ending_abort(c->ending);	/* some may run already */
+		control_fail(c);
 		return;
 	}
+	if (!daemon_begin_snapshots(d)) {
+		log_error("the writer of snapshots can't be started: %s", strerror(errno));
+		ending_abort(c->ending);
+		control_fail(c);
+		return;
+	}
+	if (c->heritage != NULL) {
+		heritage_ready(c->heritage);
+		admin_start(d->admin, c->base, d);
+	}
+	d->phase = DAEMON_RUNNING;
 	log_notice("stickyd %s is ready: %u worker%s", PACKAGE_VERSION, d->workers, d->workers == 1 ? "" : "s");
 	notify_ready();
+	notify_status("%u workers, %zu pools", d->workers, d->edition->pools);
+	reload_allow(d->reload);
+}
+
+static void
+on_inherited(void *arg, bool good)
+{
+	struct control *c = arg;
+
+	if (good)
+		control_start(c);
+	else
+		control_fail(c);
+}
+
+static void
+on_first_round(void *arg)
+{
+	struct control *c = arg;
+
+	if (ending_is_under_way(c->ending))
+		return;
+	if (c->heritage != NULL)
+		heritage_prepared(c->heritage, c->base, c->daemon, on_inherited, c);
+	else
+		control_start(c);
 }
 
 static void
@@ -102,52 +186,11 @@ on_mail(evutil_socket_t fd, short what, void *arg)
 
 /* ---- stop ---- */
 
-static size_t
-control_sessions(const struct control *c)
-{
-	size_t n = 0;
-
-	for (unsigned i = 0; i < c->daemon->workers; i++)
-		n += worker_sessions(c->daemon->worker[i]);
-	return n;
-}
-
-/* Each worker closes its share: what a worker has, of what all have. */
-static void
-control_close_batch(struct control *c)
-{
-	size_t all = control_sessions(c);
-
-	for (unsigned i = 0; i < c->daemon->workers && all != 0; i++) {
-		size_t its = worker_sessions(c->daemon->worker[i]);
-
-		if (its != 0)
-			worker_close_sessions(c->daemon->worker[i], (its * c->stop_batch + all - 1) / all);
-	}
-}
-
-static void
-on_stop_tick(evutil_socket_t fd, short what, void *arg)
-{
-	struct control *c = arg;
-
-	(void)fd;
-	(void)what;
-	if (clock_coarse_ms() < c->stop_by_ms) {
-		control_close_batch(c);
-		return;
-	}
-	event_del(&c->stop_tick);
-	log_notice("shutdown_grace is over: %zu sessions are ended", control_sessions(c));
-	control_each_worker(c, worker_abort);
-}
-
 static void
 control_abort(struct control *c)
 {
-	event_del(&c->stop_tick);
 	if (c->started)
-		control_each_worker(c, worker_abort);
+		ending_abort(c->ending);
 	else
 		control_finish(c);
 }
@@ -155,27 +198,92 @@ control_abort(struct control *c)
 static void
 control_stop(struct control *c)
 {
-	uint64_t grace_ms = c->daemon->conf->global.shutdown_grace_ms, ticks;
-	struct timeval every = { .tv_usec = STOP_TICK_MS * 1000 };
-	char within[VALUE_TIME_TEXT];
-	size_t sessions;
-
-	c->stop_by_ms = clock_coarse_ms() + grace_ms;
-	notify_stopping();
-	if (!c->started) {
+	c->stopping = true;
+	c->daemon->phase = DAEMON_STOPPING;
+	reload_forbid(c->daemon->reload, "the process is stopping");
+	upgrade_free(c->upgrade);
+	c->upgrade = NULL;
+	if (!c->handed_over)
+		notify_stopping();
+	ending_stop(c->ending);
+	if (!c->started)
 		control_finish(c);
+}
+
+/* ---- upgrade ---- */
+
+static void
+control_pause(void *arg)
+{
+	struct control *c = arg;
+
+	c->pausing = c->daemon->workers;
+	for (unsigned i = 0; i < c->daemon->workers; i++)
+		worker_pause(c->daemon->worker[i]);
+}
+
+static void
+control_resume(void *arg)
+{
+	struct control *c = arg;
+
+	upgrade_free(c->upgrade);
+	c->upgrade = NULL;
+	c->daemon->phase = DAEMON_RUNNING;
+	c->pausing += c->daemon->workers;
+	for (unsigned i = 0; i < c->daemon->workers; i++)
+		worker_resume(c->daemon->worker[i]);
+	reload_allow(c->daemon->reload);
+}
+
+/* What others find by a path is the new process's now. */
+static void
+control_hand_over(void *arg, pid_t successor)
+{
+	struct control *c = arg;
+
+	upgrade_free(c->upgrade);
+	c->upgrade = NULL;
+	c->handed_over = true;
+	c->daemon->phase = DAEMON_STOPPING;
+	notify_successor(successor);
+	watchdog_free(c->watchdog);
+	c->watchdog = NULL;
+	daemon_hand_over(c->daemon);
+	ending_leave(c->ending);
+}
+
+static void
+control_upgrade(struct control *c)
+{
+	const struct upgrade_events events = {
+		.pause = control_pause, .resume = control_resume, .done = control_hand_over, .arg = c,
+	};
+	struct timeval soon = { .tv_usec = UPGRADE_RETRY_MS * 1000 };
+
+	if (!c->started || ending_is_under_way(c->ending) || c->upgrade != NULL) {
+		log_warn("USR2: no upgrade now: %s", c->upgrade != NULL ? "one is under way"
+		    : c->started ? "the process is about to end" : "it has not started yet");
 		return;
 	}
-	sessions = control_sessions(c);
-	ticks = grace_ms * STOP_SPREAD_OF_GRACE / STOP_TICK_MS;
-	c->stop_batch = sessions / (size_t)(ticks != 0 ? ticks : 1) + 1;
-	if (c->stop_batch < STOP_LEAST_PER_S * STOP_TICK_MS / 1000)
-		c->stop_batch = STOP_LEAST_PER_S * STOP_TICK_MS / 1000;
-	log_notice("stopping: %zu sessions, within %s", sessions, value_time_text(grace_ms, within));
-	for (unsigned i = 0; i < c->daemon->workers; i++)
-		worker_stop(c->daemon->worker[i], c->stop_by_ms);
-	control_close_batch(c);
-	must(event_add(&c->stop_tick, &every) == 0);
+	if (reload_is_under_way(c->daemon->reload)) {
+		must(event_add(&c->retry, &soon) == 0);
+		return;
+	}
+	reload_forbid(c->daemon->reload, "another process is about to take over");
+	c->upgrade = upgrade_begin(c->daemon, c->base, &events);
+	if (c->upgrade == NULL)
+		reload_allow(c->daemon->reload);
+	else
+		c->daemon->phase = DAEMON_UPGRADING;
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	control_upgrade(arg);
 }
 
 /* ---- signals ---- */
@@ -188,7 +296,7 @@ on_signal(evutil_socket_t signal, short what, void *arg)
 	(void)what;
 	switch (signal) {
 	case SIGTERM:
-		if (c->stop_by_ms == 0)
+		if (!c->stopping)
 			control_stop(c);
 		else
 			control_abort(c);
@@ -202,10 +310,10 @@ on_signal(evutil_socket_t signal, short what, void *arg)
 		writer_reopen(c->daemon->writer);
 		break;
 	case SIGHUP:
-		log_warn("HUP: this version can't reload its configuration: restart to change it");
+		reload_request(c->daemon->reload, NULL, NULL);
 		break;
 	case SIGUSR2:
-		log_warn("USR2: this version can't hand over to a new binary: restart to change it");
+		control_upgrade(c);
 		break;
 	}
 }
@@ -226,12 +334,11 @@ control_watch_signals(struct control *c)
 
 /* All selectors together. */
 static void
-add_decisions(const struct proxy_tally *t, const struct affinity *a, uint64_t sum[AFFINITY_OUTCOMES])
+add_decisions(const struct tally_view *v, const struct affinity *a, uint64_t sum[AFFINITY_OUTCOMES])
 {
-	size_t n = (affinity_selectors(a) + 1) * AFFINITY_OUTCOMES;
-
-	for (size_t i = 0; i < n; i++)
-		sum[i % AFFINITY_OUTCOMES] += counter_read(&t->decided[i]);
+	for (size_t i = 0; i <= affinity_selectors(a); i++)
+		for (unsigned o = 0; o < AFFINITY_OUTCOMES; o++)
+			sum[o] += counter_read(&v->row[i]->outcome[o]);
 }
 
 static void
@@ -247,8 +354,8 @@ control_say_counts(const struct control *c)
 		requests += counter_read(&counts->requests);
 		sessions += counter_read(&counts->sessions);
 		bad_requests += counter_read(&counts->bad_requests);
-		for (size_t pool = 0; pool < c->daemon->pools; pool++)
-			add_decisions(worker_tally(w, pool), c->daemon->service[pool].affinity, affinity);
+		for (size_t pool = 0; pool < c->daemon->edition->pools; pool++)
+			add_decisions(worker_tally(w, pool), c->daemon->edition->service[pool].affinity, affinity);
 	}
 	log_notice("stopped: %llu connections, %llu requests (%llu refused as malformed), %llu sessions; affinity: "
 		   "%llu hit, %llu new, %llu reassigned, %llu invalid, %llu rejected",
@@ -258,25 +365,55 @@ control_say_counts(const struct control *c)
 	    (unsigned long long)affinity[AFFINITY_INVALID], (unsigned long long)affinity[AFFINITY_REJECTED]);
 }
 
-/* Those that nobody but the main thread deals with. */
-static bool
-control_start_threads(struct daemon *d)
+/* From the first look at the gateways to the end of the last worker. */
+static void
+control_live(struct control *c)
 {
-	if (!writer_start(d->writer)) {
-		log_error("the log writer can't be started: %s", strerror(errno));
-		return false;
-	}
-	if (!daemon_begin_snapshots(d)) {
-		log_error("the writer of snapshots can't be started: %s", strerror(errno));
-		return false;
-	}
-	return true;
+	struct daemon *d = c->daemon;
+
+	c->watchdog = watchdog_new(c->base, d);
+	if (c->heritage == NULL)	/* else operators still speak to the other one */
+		admin_start(d->admin, c->base, d);
+	c->heard = d->edition->store;
+	if (c->heard != NULL)
+		store_shared_listen(c->heard, c->base);
+	d->health = health_new(c->base, d->edition->pool, d->edition->pools, on_first_round, c);
+	health_on_change(d->health, on_changed, c);
+	event_base_dispatch(c->base);
+}
+
+/* What waits by our base goes before it. */
+static void
+control_take_down(struct control *c)
+{
+	struct daemon *d = c->daemon;
+
+	upgrade_free(c->upgrade);
+	daemon_end_workers(d);
+	reload_free(d->reload);
+	drainer_free(d->drainer);
+	store_shared_deafen(d->edition->store);
+	admin_free(d->admin);
+	health_free(d->health);
+	d->admin = NULL;
+	d->main = NULL;
+	d->reload = NULL;
+	d->drainer = NULL;
+	d->health = NULL;
+	watchdog_free(c->watchdog);
+	ending_free(c->ending);
+	for (unsigned i = 0; i < COUNT(c->signal); i++)
+		event_del(&c->signal[i]);
+	event_del(&c->retry);
+	event_del(&c->mail);
+	mailbox_free(c->mailbox);
+	event_base_free(c->base);
 }
 
 int
-control_run(struct daemon *d)
+control_run(struct daemon *d, const struct conf_options *options, struct heritage *h)
 {
-	struct control c = { .daemon = d };
+	struct control c = { .daemon = d, .heritage = h };
 
 	c.base = event_base_new();
 	must(c.base != NULL);
@@ -284,29 +421,19 @@ control_run(struct daemon *d)
 	must(c.mailbox != NULL);
 	must(event_assign(&c.mail, c.base, mailbox_fd(c.mailbox), EV_READ | EV_PERSIST, on_mail, &c) == 0);
 	must(event_add(&c.mail, NULL) == 0);
-	must(event_assign(&c.stop_tick, c.base, -1, EV_PERSIST, on_stop_tick, &c) == 0);
+	must(event_assign(&c.retry, c.base, -1, 0, on_retry, &c) == 0);
 	control_watch_signals(&c);
-	c.failed = !control_start_threads(d);
-	if (!c.failed)
-		admin_start(d->admin, c.base, d);
-	if (!c.failed && d->store != NULL)
-		store_shared_listen(d->store, c.base);
-	if (!c.failed)
-		c.health = health_new(c.base, d->pool, d->pools, on_first_round, &c);
-	if (!c.failed)
-		event_base_dispatch(c.base);
+	c.ending = ending_new(c.base, d);
+	d->main = c.mailbox;
+	d->reload = reload_new(d, options, c.mailbox, on_adopted, &c);
+	d->drainer = drainer_new(c.base, d);
+	c.failed = !writer_start(d->writer);
+	if (c.failed)
+		log_error("the log writer can't be started: %s", strerror(errno));
+	else
+		control_live(&c);
 	if (c.started)
 		control_say_counts(&c);
-	daemon_end_workers(d);
-	store_shared_deafen(d->store);
-	admin_free(d->admin);		/* it waits by our base */
-	d->admin = NULL;
-	health_free(c.health);
-	for (unsigned i = 0; i < COUNT(c.signal); i++)
-		event_del(&c.signal[i]);
-	event_del(&c.stop_tick);
-	event_del(&c.mail);
-	mailbox_free(c.mailbox);
-	event_base_free(c.base);
+	control_take_down(&c);
 	return c.failed ? 1 : 0;
 }

@@ -11,44 +11,20 @@
 #include "base/mem.h"
 #include "net/iplimit.h"
 #include "run/admin.h"
+#include "run/events.h"
 #include "run/state.h"
 #include "store/snapshot.h"
 
 /* Beside clients and gateways: logs, loops, listeners, checks. */
 #define DESCRIPTORS_OF_OUR_OWN 64
 
-static bool
-daemon_prepare_pools(struct daemon *d, conf_report_fn *report, void *arg)
-{
-	bool good = true;
-
-	d->pool = mem_zalloc((d->conf->pools + 1) * sizeof(struct pool *));
-	d->service = mem_zalloc((d->conf->pools + 1) * sizeof *d->service);
-	for (; d->pools < d->conf->pools; d->pools++) {
-		const struct conf_pool *cf = &d->conf->pool[d->pools];
-		struct service *s = &d->service[d->pools];
-
-		s->index = (unsigned)d->pools;
-		s->conf = cf;
-		s->pool = d->pool[d->pools] = pool_new(cf, report, arg);
-		if (s->pool == NULL) {
-			good = false;
-			continue;
-		}
-		s->affinity = affinity_new(cf, s->pool, &d->shared, report, arg);
-		good = good && s->affinity != NULL;
-	}
-	return good;
-}
-
 /* Untouched, a table takes no memory: it is there for a check, too. */
 static bool
-daemon_prepare_shared(struct daemon *d, conf_report_fn *report, void *arg)
+daemon_prepare_shared(struct daemon *d, const struct conf_store *cf, conf_report_fn *report, void *arg)
 {
-	const struct conf_store *cf = &d->conf->store;
-
 	d->shared.table = table_new(cf->max_keys, (uint32_t)(cf->ttl_ms / 1000));
 	d->shared.history = history_new();
+	d->shared.moved = moved_new();
 	d->shared.new_keys = iplimit_new(0, cf->new_keys_per_ip);
 	d->holders = holders_new();
 	if (d->shared.table != NULL)
@@ -56,45 +32,6 @@ daemon_prepare_shared(struct daemon *d, conf_report_fn *report, void *arg)
 	conf_complain(report, arg, (struct conf_place){ NULL, 0 },
 	    "[store] max_keys: there is no memory for a table of %u keys", cf->max_keys);
 	return false;
-}
-
-static bool
-daemon_prepare_store(struct daemon *d, conf_report_fn *report, void *arg)
-{
-	if (d->conf->store.type == CONF_STORE_MEMORY)
-		return true;
-	d->store = store_shared_new(&d->conf->store, d->pool, d->pools, d->shared.table, report, arg);
-	return d->store != NULL;
-}
-
-/* A listening socket is inherited by its connections, and so are its options: the pool decides before it is
- * chosen. */
-static uint64_t
-vanish_ms(const struct conf *cf, const struct conf_listener *l)
-{
-	const struct conf_pool *p = l->pool != NULL ? conf_pool_find(cf, l->pool) : NULL;
-
-	if (p == NULL && cf->pools != 0)
-		p = &cf->pool[0];
-	return p != NULL ? p->tcp_user_timeout_ms : 0;
-}
-
-static bool
-daemon_prepare_listeners(struct daemon *d, bool check_only, conf_report_fn *report, void *arg)
-{
-	bool good = true;
-
-	d->listener = mem_zalloc((d->conf->listeners + 1) * sizeof(struct listener *));
-	d->routes = mem_zalloc((d->conf->listeners + 1) * sizeof(struct routes *));
-	for (; d->listeners < d->conf->listeners; d->listeners++) {
-		const struct conf_listener *cf = &d->conf->listener[d->listeners];
-
-		d->listener[d->listeners] =
-		    listener_new(cf, d->conf->global.workers, vanish_ms(d->conf, cf), check_only, report, arg);
-		d->routes[d->listeners] = routes_new(d->conf, cf, d->service);
-		good = good && d->listener[d->listeners] != NULL;
-	}
-	return good;
 }
 
 static bool
@@ -107,23 +44,28 @@ files_check(const struct conf *cf, conf_report_fn *report, void *arg)
 }
 
 struct daemon *
-daemon_prepare(const struct conf *cf, bool check_only, conf_report_fn *report, void *arg)
+daemon_prepare(struct conf *cf, bool check_only, conf_report_fn *report, void *arg)
 {
 	struct daemon *d = mem_zalloc(sizeof *d);
 	bool good;
 
-	d->conf = cf;
+	list_init(&d->editions);
+	if (!check_only) {
+		events_start();
+		d->ports.inherited = d->inherited = heirlooms_new();
+	}
 	good = privilege_find(&cf->global, &d->privilege, report, arg);
 	if (check_only)
 		good = files_check(cf, report, arg) && good;
-	if (!daemon_prepare_shared(d, report, arg)) {
+	if (!daemon_prepare_shared(d, &cf->store, report, arg)) {
+		conf_free(cf);
 		daemon_free(d);
 		return NULL;
 	}
-	good = daemon_prepare_pools(d, report, arg) && good;
-	good = good && daemon_prepare_store(d, report, arg);
-	good = daemon_prepare_listeners(d, check_only, report, arg) && good;
-	if (good)
+	d->edition = edition_new(cf, &d->shared, &d->ports, check_only, report, arg);
+	if (d->edition != NULL)
+		list_add_tail(&d->editions, &d->edition->list);
+	if (good && d->edition != NULL)
 		return d;
 	daemon_free(d);
 	return NULL;
@@ -149,7 +91,7 @@ listener_check(const struct conf_listener *cf, conf_report_fn *report, void *arg
 
 	if (cf->tls && cf->certificates == 0)
 		return false;		/* has been told */
-	l = listener_new(cf, 1, 0, true, report, arg);
+	l = listener_new(cf, 1, 0, NULL, true, report, arg);
 	good = l != NULL;
 	listener_free(l);
 	return good;
@@ -175,8 +117,8 @@ descriptors_check(const struct daemon *d)
 {
 	size_t limit = privilege_raise_descriptors(), wanted = DESCRIPTORS_OF_OUR_OWN;
 
-	for (size_t i = 0; i < d->listeners; i++)
-		wanted += 2 * (size_t)d->conf->listener[i].max_connections;
+	for (size_t i = 0; i < d->edition->listeners; i++)
+		wanted += 2 * (size_t)d->edition->conf->listener[i].max_connections;
 	if (limit >= wanted)
 		return;
 	log_warn("descriptors: the limit is %zu, which holds about %zu sessions; max_connections (all listeners) "
@@ -194,18 +136,18 @@ uses_table_alone(const struct conf *cf)
 /* As the user that we have become: nothing in the directory may be another's. With a shared store it is that which
  * remembers. */
 static void
-daemon_restore(struct daemon *d)
+daemon_restore(struct daemon *d, bool inherits)
 {
 	d->begun_s = clock_wall_us() / 1000000;
-	if (uses_table_alone(d->conf))
+	if (!inherits && uses_table_alone(d->edition->conf))
 		snapshot_load(d->state_dir, d->shared.table, (uint32_t)d->begun_s);
 }
 
 static void
 daemon_warn_of_source(const struct daemon *d)
 {
-	for (size_t i = 0; i < d->conf->pools; i++) {
-		const struct conf_pool *cf = &d->conf->pool[i];
+	for (size_t i = 0; i < d->edition->conf->pools; i++) {
+		const struct conf_pool *cf = &d->edition->conf->pool[i];
 
 		for (size_t k = 0; k < cf->selectors; k++)
 			if (cf->selector[k].kind == CONF_SELECTOR_SOURCE)
@@ -215,42 +157,76 @@ daemon_warn_of_source(const struct daemon *d)
 }
 
 bool
-daemon_open(struct daemon *d, conf_report_fn *report, void *arg)
+daemon_open(struct daemon *d, bool inherits, conf_report_fn *report, void *arg)
 {
 	const struct privilege *p = &d->privilege;
 
-	d->state_dir = state_open(&d->conf->global, p, &d->ring, report, arg);
-	d->writer = writer_new(&d->conf->log, report, arg);
-	d->admin = admin_open(d->conf, p, report, arg);
+	d->state_dir = state_open(&d->edition->conf->global, p, &d->edition->ring, report, arg);
+	d->writer = writer_new(&d->edition->conf->log, report, arg);
+	d->admin = admin_open(d->edition->conf, p, d->inherited, report, arg);
 	if (d->state_dir == NULL || d->writer == NULL || d->admin == NULL)
 		return false;
+	heirlooms_free(d->inherited);
+	d->inherited = d->ports.inherited = NULL;
 	descriptors_check(d);
 	if (p->change && !writer_chown(d->writer, p->uid, p->gid)) {
-		conf_complain(report, arg, d->conf->global.user_place,
+		conf_complain(report, arg, d->edition->conf->global.user_place,
 		    "[log]: a log file can't be given to the user: %s", strerror(errno));
 		return false;
 	}
 	if (privilege_drop(p)) {
-		daemon_restore(d);
+		daemon_restore(d, inherits);
 		return true;
 	}
-	conf_complain(report, arg, d->conf->global.user_place, "[global] user: %s", strerror(errno));
+	conf_complain(report, arg, d->edition->conf->global.user_place, "[global] user: %s", strerror(errno));
 	return false;
 }
 
+/* An edition is over when it is not in force any more and nobody is left in it. */
+static void
+daemon_let_go(struct daemon *d, struct edition *e)
+{
+	if (e == d->edition || e->scenes != 0)
+		return;
+	list_remove(&e->list);
+	edition_free(e);
+}
+
+static void
+on_left(void *arg, struct edition *e)
+{
+	e->scenes--;
+	daemon_let_go(arg, e);
+}
+
+static void
+daemon_prepare_scenes(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->workers; i++) {
+		must(worker_prepare(d->worker[i], d->edition));		/* only memory can fail */
+		d->edition->scenes++;
+	}
+}
+
+void
+daemon_show(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->workers; i++)
+		worker_show(d->worker[i]);
+}
+
 bool
-daemon_start(struct daemon *d, struct mailbox *main, mailbox_fn *on_failed_connects, mailbox_fn *on_gone, void *arg)
+daemon_start(struct daemon *d, struct mailbox *main, const struct worker_events *events, conf_report_fn *report,
+    void *arg)
 {
 	struct worker_setup setup = {
-		.listener = d->listener, .routes = d->routes, .listeners = d->listeners,
-		.proxy = { .ring = d->ring, .store = d->store, .holders = d->holders, .service = d->service,
-		    .services = d->pools },
-		.writer = d->writer, .format = d->conf->log.format,
-		.main = main, .on_failed_connects = on_failed_connects, .on_gone = on_gone, .arg = arg,
+		.proxy = { .holders = d->holders }, .writer = d->writer, .main = main, .events = *events,
 	};
-	unsigned n = d->conf->global.workers;
+	unsigned n = d->edition->conf->global.workers;
 
 	daemon_warn_of_source(d);
+	setup.events.on_left = on_left;
+	setup.events.left_arg = d;
 	d->worker = mem_zalloc(n * sizeof(struct worker *));
 	setup.worker = d->worker;
 	for (setup.proxy.number = 0; setup.proxy.number < n; setup.proxy.number++) {
@@ -260,9 +236,10 @@ daemon_start(struct daemon *d, struct mailbox *main, mailbox_fn *on_failed_conne
 			return false;
 		d->worker[d->workers++] = w;
 	}
-	for (size_t i = 0; i < d->listeners; i++)
-		if (!listener_listen(d->listener[i]))
-			return false;
+	daemon_prepare_scenes(d);
+	if (!edition_listen(d->edition, report, arg))
+		return false;
+	daemon_show(d);
 	for (unsigned i = 0; i < n; i++)
 		if (!worker_start(d->worker[i]))
 			return false;
@@ -281,12 +258,136 @@ daemon_end_workers(struct daemon *d)
 	d->workers = 0;
 }
 
+/* ---- what others take over ---- */
+
+void
+daemon_offer_ports(struct daemon *d)
+{
+	port_source_fini(&d->ports);
+	d->ports = (struct port_source){ .inherited = NULL };
+	for (size_t i = 0; i < d->edition->listeners; i++)
+		listener_offer_ports(d->edition->listener[i], &d->ports);
+}
+
+void
+daemon_bequeath(const struct daemon *d, struct bequest *to)
+{
+	for (size_t i = 0; i < d->edition->listeners; i++)
+		for (size_t k = 0; k < d->edition->listener[i]->ports; k++)
+			port_bequeath(d->edition->listener[i]->port[k], to);
+	admin_bequeath(d->admin, to);
+}
+
+void
+daemon_hand_over(struct daemon *d)
+{
+	snapshot_drop(d->snapshot);
+	admin_hand_over(d->admin);
+}
+
+/* ---- reload ---- */
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* The keys are read again, since that is how they are changed. */
+static char *
+daemon_prepare_state(const struct daemon *d, const struct conf *cf, struct seal_ring **ring, conf_report_fn *report,
+    void *arg)
+{
+	static const struct privilege stay = { .change = false };
+	char *why = NULL;
+
+	if (!same_text(cf->global.state_dir, d->edition->conf->global.state_dir))
+		return state_open(&cf->global, &stay, ring, report, arg);
+	*ring = seal_ring_load(d->state_dir, &why);
+	if (*ring != NULL)
+		return mem_strdup(d->state_dir);
+	conf_complain(report, arg, cf->global.state_dir_place, "[global] state_dir: %s", why);
+	free(why);
+	return NULL;
+}
+
+bool
+daemon_prepare_change(struct daemon *d, struct conf *cf, struct daemon_change *change, conf_report_fn *report,
+    void *arg)
+{
+	struct seal_ring *ring = NULL;
+	bool good;
+
+	*change = (struct daemon_change){ .state_dir = daemon_prepare_state(d, cf, &ring, report, arg) };
+	change->writer = writer_prepare(d->writer, &cf->log, report, arg);
+	change->admin = admin_prepare(d->admin, cf, report, arg);
+	good = change->state_dir != NULL && change->writer != NULL && change->admin != NULL;
+	change->edition = edition_new(cf, &d->shared, &d->ports, false, report, arg);
+	if (change->edition != NULL)
+		change->edition->ring = ring;
+	else
+		seal_ring_free(ring);
+	if (good && change->edition != NULL && edition_listen(change->edition, report, arg))
+		return true;
+	daemon_drop_change(change);
+	return false;
+}
+
+void
+daemon_drop_change(struct daemon_change *change)
+{
+	edition_free(change->edition);
+	writer_discard(change->writer);
+	admin_discard(change->admin);
+	free(change->state_dir);
+	*change = (struct daemon_change){ .edition = NULL };
+}
+
+static void
+daemon_adopt_snapshots(struct daemon *d)
+{
+	if (!uses_table_alone(d->edition->conf))
+		snapshot_drop(d->snapshot);
+	else if (d->snapshot != NULL)
+		snapshot_change(d->snapshot, d->state_dir, d->edition->conf->store.snapshot_ms);
+	else if (!daemon_begin_snapshots(d))
+		log_error("the writer of snapshots can't be started: %s", strerror(errno));
+}
+
+bool
+daemon_settle(struct daemon *d)
+{
+	const struct conf_store *cf = &d->edition->conf->store;
+
+	return table_resize(d->shared.table, cf->max_keys, (uint32_t)(cf->ttl_ms / 1000));
+}
+
+void
+daemon_adopt(struct daemon *d, struct daemon_change *change)
+{
+	struct edition *before = d->edition, *e = change->edition;
+
+	edition_adopt(e, before);
+	writer_commit(d->writer, change->writer);
+	admin_commit(d->admin, change->admin);
+	if (!d->verbose)
+		log_set_level((enum log_level)e->conf->log.level);
+	d->edition = e;
+	list_add_tail(&d->editions, &e->list);
+	free(d->state_dir);
+	d->state_dir = change->state_dir;
+	daemon_adopt_snapshots(d);
+	iplimit_set(d->shared.new_keys, 0, e->conf->store.new_keys_per_ip);
+	daemon_prepare_scenes(d);
+	*change = (struct daemon_change){ .edition = NULL };
+}
+
 bool
 daemon_begin_snapshots(struct daemon *d)
 {
-	if (!uses_table_alone(d->conf))
+	if (!uses_table_alone(d->edition->conf))
 		return true;
-	d->snapshot = snapshot_begin(d->state_dir, d->shared.table, d->conf->store.snapshot_ms);
+	d->snapshot = snapshot_begin(d->state_dir, d->shared.table, d->edition->conf->store.snapshot_ms);
 	return d->snapshot != NULL;
 }
 
@@ -298,25 +399,17 @@ daemon_free(struct daemon *d)
 	daemon_end_workers(d);
 	snapshot_end(d->snapshot);
 	admin_free(d->admin);
-	store_shared_free(d->store);
-	for (size_t i = 0; i < d->listeners; i++) {
-		routes_free(d->routes[i]);
-		listener_free(d->listener[i]);
-	}
-	free(d->routes);
-	free(d->listener);
-	for (size_t i = 0; i < d->pools; i++) {
-		affinity_free(d->service[i].affinity);
-		pool_free(d->pool[i]);
-	}
-	free(d->service);
-	free(d->pool);
+	LIST_EACH (at, after, &d->editions)
+		edition_free(LIST_ENTRY_OF(at, struct edition, list));
 	holders_free(d->holders);
 	iplimit_free(d->shared.new_keys);
 	history_free(d->shared.history);
+	moved_free(d->shared.moved);
 	table_free(d->shared.table);
-	seal_ring_free(d->ring);
 	free(d->state_dir);
 	writer_free(d->writer);
+	port_source_fini(&d->ports);
+	heirlooms_free(d->inherited);
+	events_stop();
 	free(d);
 }

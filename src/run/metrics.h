@@ -3,7 +3,8 @@
  * metrics.h - what is counted, as Prometheus reads it (text format 0.0.4).
  *
  * Counters are per worker and added up here, when somebody asks. A family's samples stand together, below its HELP
- * and TYPE; label values are escaped. Main thread.
+ * and TYPE; label values are escaped. A family that concerns things of the configuration has samples of those that
+ * are in it now. Main thread.
  */
 #ifndef RUN_METRICS_H
 #define RUN_METRICS_H
@@ -17,6 +18,8 @@
 /* What all workers together have counted. */
 struct metrics_traffic {
 	uint64_t connections, requests, sessions, bad_requests, duplicates;
+	uint64_t bytes_in, bytes_out;
+	uint64_t errors;		/* answers of 500 and above */
 };
 
 struct metrics_traffic metrics_traffic(const struct daemon *d);

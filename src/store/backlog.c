@@ -47,9 +47,9 @@ told_replace(struct backlog *b, struct told *t, struct gateway *g)
 }
 
 static struct told *
-told_new(const struct table_key *key, struct slice text, struct gateway *g)
+told_new(const struct table_key *key, struct slice pool, struct slice text, struct gateway *g)
 {
-	struct told *t = calloc(1, sizeof *t + text.n);
+	struct told *t = calloc(1, sizeof *t + text.n + pool.n);
 
 	if (t == NULL)
 		return NULL;
@@ -58,12 +58,15 @@ told_new(const struct table_key *key, struct slice text, struct gateway *g)
 	t->n = text.n;
 	if (text.n != 0)
 		memcpy(t->text, text.p, text.n);
+	memcpy(t->text + text.n, pool.p, pool.n);
+	t->pool = slice_make(t->text + text.n, pool.n);
 	list_init(&t->call.link);
 	return t;
 }
 
 bool
-backlog_add(struct backlog *b, const struct table_key *key, struct slice text, struct gateway *g)
+backlog_add(struct backlog *b, const struct table_key *key, struct slice pool, struct slice text,
+    struct gateway *g)
 {
 	struct told *t;
 
@@ -72,7 +75,7 @@ backlog_add(struct backlog *b, const struct table_key *key, struct slice text, s
 		told_replace(b, t, g);
 		return true;
 	}
-	t = told_new(key, text, g);
+	t = told_new(key, pool, text, g);
 	if (t == NULL)
 		return false;
 	list_add_tail(&b->waiting, &t->link);

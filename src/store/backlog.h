@@ -29,18 +29,20 @@ struct told {
 	struct list link;
 	UT_hash_handle hh;
 	struct table_key key;
-	struct gateway *gateway;	/* referenced; it knows its pool's name */
+	struct gateway *gateway;	/* referenced */
+	struct slice pool;		/* its name, when this was decided: behind the text */
 	bool flies;
 	bool again;			/* while it flew, something else was told */
 	bool in_full;			/* the script is to be sent with it */
 	size_t n;
-	char text[];			/* the key, n bytes */
+	char text[];			/* the key, n bytes, and more */
 };
 
 void backlog_init(struct backlog *b);
 void backlog_fini(struct backlog *b);		/* forgets all; none may be answered afterwards */
 /* False: there is no memory. */
-bool backlog_add(struct backlog *b, const struct table_key *key, struct slice text, struct gateway *g) MUST_CHECK;
+bool backlog_add(struct backlog *b, const struct table_key *key, struct slice pool, struct slice text,
+    struct gateway *g) MUST_CHECK;
 /* The first that waits, which flies from now on; NULL: none waits. */
 struct told *backlog_next(struct backlog *b) MUST_CHECK;
 /* The server knows it. */

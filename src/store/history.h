@@ -17,7 +17,8 @@ struct history_move {
 	struct table_key key;		/* of the client's first key; zeroed: it has none, only a cookie */
 	uint64_t from, to;		/* tags */
 	uint64_t at_s;
-	/* static: "down" "failed" "gone" "full"; "selector": an earlier selector decided; "operator" */
+	/* static: "down" "failed" "gone" "full"; "draining" "rebalanced"; "selector": an earlier selector decided;
+	 * "operator" */
 	const char *why;
 };
 

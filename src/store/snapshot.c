@@ -40,16 +40,20 @@
 #define BATCH 512	/* entries copied under one lock: some 10 us */
 
 struct snapshot {
-	const char *directory;
 	struct table *table;
-	uint64_t interval_ms;
 	bool failing;		/* and that was logged */
-	bool has_thread;
-	bool stopping;
 	pthread_t thread;
-	pthread_mutex_t lock;	/* for stopping */
-	pthread_cond_t stop;
+	pthread_mutex_t lock;	/* for what follows */
+	pthread_cond_t news;
+	char *directory;
+	uint64_t interval_ms;
+	uint64_t since_us;	/* the interval counts from here */
+	bool stopping;
+	bool dropped;		/* nothing takes the file's place any more */
 };
+
+/* The last step of writing: puts what was written aside in its place, or not. False with errno. */
+typedef bool place_fn(void *arg, const char *aside, const char *path);
 
 static void
 put32(unsigned char *to, uint32_t v)
@@ -204,30 +208,61 @@ log_loaded(const char *path, struct table *t, struct slice bytes, uint32_t now_s
 	    now_s > written_s ? now_s - written_s : 0);
 }
 
-static bool
-load_bytes(const char *path, struct slice bytes, struct table *t, uint32_t now_s)
+/* To be freed; NULL with errno. */
+static char *
+read_bytes(int fd, size_t size, size_t *n)
 {
-	const char *why;
+	char *bytes = malloc(size + 1);
+	ssize_t got = bytes != NULL && lseek(fd, 0, SEEK_SET) == 0 ? file_read(fd, bytes, size) : -1;
 
-	if (!snapshot_read(bytes, t, now_s, &why))
-		return set_aside(path, why);
-	log_loaded(path, t, bytes, now_s);
-	return true;
+	if (got == -1) {
+		free(bytes);
+		return NULL;
+	}
+	*n = (size_t)got;
+	return bytes;
+}
+
+/* Likewise, NULL with *why. */
+static char *
+read_all(int fd, size_t *n, const char **why)
+{
+	bool is_known, is_regular;
+	char *bytes = NULL;
+	struct stat st;
+
+	is_known = fstat(fd, &st) == 0;
+	is_regular = is_known && S_ISREG(st.st_mode);
+	if (is_regular)
+		bytes = read_bytes(fd, (size_t)st.st_size, n);
+	if (bytes == NULL)
+		*why = is_known && !is_regular ? "it is no regular file" : strerror(errno);
+	return bytes;
+}
+
+bool
+snapshot_read_fd(int fd, struct table *t, uint32_t now_s, const char **why)
+{
+	size_t n;
+	char *bytes = read_all(fd, &n, why);
+	bool good = bytes != NULL && snapshot_read(slice_make(bytes, n), t, now_s, why);
+
+	free(bytes);
+	return good;
 }
 
 static bool
 load_open(const char *path, int fd, struct table *t, uint32_t now_s)
 {
-	struct stat st;
-	char *bytes;
-	ssize_t n;
-	bool good;
+	const char *why;
+	size_t n;
+	char *bytes = read_all(fd, &n, &why);
+	bool good = bytes != NULL && snapshot_read(slice_make(bytes, n), t, now_s, &why);
 
-	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
-		return set_aside(path, "it is no regular file");
-	bytes = malloc((size_t)st.st_size + 1);
-	n = bytes != NULL ? file_read(fd, bytes, (size_t)st.st_size) : -1;
-	good = n != -1 ? load_bytes(path, slice_make(bytes, (size_t)n), t, now_s) : set_aside(path, strerror(errno));
+	if (good)
+		log_loaded(path, t, slice_make(bytes, n), now_s);
+	else
+		good = set_aside(path, why);
 	free(bytes);
 	return good;
 }
@@ -312,8 +347,8 @@ write_sum(struct writing *w)
 	return file_write(w->fd, sum, sizeof sum);
 }
 
-static bool
-write_all(int fd, struct table *t, uint32_t now_s)
+bool
+snapshot_write_fd(int fd, struct table *t, uint32_t now_s)
 {
 	struct writing w = { fd, EVP_MD_CTX_new() };
 	bool good;
@@ -324,12 +359,20 @@ write_all(int fd, struct table *t, uint32_t now_s)
 	return good;
 }
 
+static bool
+take_place(void *arg, const char *aside, const char *path)
+{
+	(void)arg;
+	return rename(aside, path) == 0;
+}
+
 /* Until its name is there on the disk too, the old one is the one that counts. False with errno. */
 static bool
-write_aside(const char *directory, const char *aside, int fd, struct table *t, uint32_t now_s)
+write_aside(const char *directory, const char *aside, int fd, struct table *t, uint32_t now_s,
+    place_fn *place, void *arg)
 {
 	char *path = mem_printf("%s/" SNAPSHOT_FILE, directory);
-	bool good = write_all(fd, t, now_s) && fsync(fd) == 0 && rename(aside, path) == 0 &&
+	bool good = snapshot_write_fd(fd, t, now_s) && fsync(fd) == 0 && place(arg, aside, path) &&
 	    file_sync_directory(directory);
 
 	free(path);
@@ -338,11 +381,11 @@ write_aside(const char *directory, const char *aside, int fd, struct table *t, u
 
 /* False with errno. */
 static bool
-snapshot_try(const char *directory, struct table *t, uint32_t now_s)
+snapshot_try(const char *directory, struct table *t, uint32_t now_s, place_fn *place, void *arg)
 {
 	char *aside = mem_printf("%s/" ASIDE, directory);
 	int fd = mkostemp(aside, O_CLOEXEC), saved;	/* mode 0600 */
-	bool good = fd != -1 && write_aside(directory, aside, fd, t, now_s);
+	bool good = fd != -1 && write_aside(directory, aside, fd, t, now_s, place, arg);
 
 	saved = errno;
 	if (fd != -1)
@@ -363,7 +406,7 @@ log_failure(const char *directory)
 bool
 snapshot_write(const char *directory, struct table *t, uint32_t now_s)
 {
-	bool good = snapshot_try(directory, t, now_s);
+	bool good = snapshot_try(directory, t, now_s, take_place, NULL);
 
 	if (!good)
 		log_failure(directory);
@@ -372,36 +415,87 @@ snapshot_write(const char *directory, struct table *t, uint32_t now_s)
 
 /* ---- the thread ---- */
 
+/* Whoever drops it waits for this, not for a disk. */
+static bool
+take_place_unless_dropped(void *arg, const char *aside, const char *path)
+{
+	struct snapshot *s = arg;
+	bool good = false;
+
+	errno = ECANCELED;
+	pthread_mutex_lock(&s->lock);
+	if (!s->dropped)
+		good = take_place(NULL, aside, path);
+	pthread_mutex_unlock(&s->lock);
+	return good;
+}
+
 /* Logs each change, not each failure. */
+static void
+snapshot_judge(struct snapshot *s, const char *directory, bool good)
+{
+	if (!good && errno == ECANCELED)
+		return;
+	if (!good && !s->failing)
+		log_failure(directory);
+	else if (good && s->failing)
+		log_notice("%s/" SNAPSHOT_FILE ": is written again", directory);
+	s->failing = !good;
+}
+
+/* What is to be written where: a copy, to be freed. NULL: nothing. */
+static char *
+snapshot_target(struct snapshot *s)
+{
+	char *directory;
+
+	pthread_mutex_lock(&s->lock);
+	directory = !s->dropped ? mem_strdup(s->directory) : NULL;
+	pthread_mutex_unlock(&s->lock);
+	return directory;
+}
+
 static void
 snapshot_turn(struct snapshot *s)
 {
-	bool good = snapshot_try(s->directory, s->table, (uint32_t)(clock_wall_us() / 1000000));
+	char *directory = snapshot_target(s);
+	uint32_t now_s = (uint32_t)(clock_wall_us() / 1000000);
 
-	if (!good && !s->failing)
-		log_failure(s->directory);
-	else if (good && s->failing)
-		log_notice("%s/" SNAPSHOT_FILE ": is written again", s->directory);
-	s->failing = !good;
+	if (directory == NULL)
+		return;
+	snapshot_judge(s, directory, snapshot_try(directory, s->table, now_s, take_place_unless_dropped, s));
+	free(directory);
+}
+
+/* When the next one is due has come, or there is news: then perhaps it has not. Locked. */
+static bool
+snapshot_is_due(struct snapshot *s)
+{
+	uint64_t until_us = s->since_us + s->interval_ms * 1000;
+	struct timespec until = { (time_t)(until_us / 1000000), (long)(until_us % 1000000 * 1000) };
+
+	if (s->interval_ms != 0 && !s->dropped)
+		return pthread_cond_timedwait(&s->news, &s->lock, &until) != 0;
+	pthread_cond_wait(&s->news, &s->lock);
+	return false;
 }
 
 /* False: it is to end. */
 static bool
 snapshot_wait(struct snapshot *s)
 {
-	uint64_t until_us = clock_exact_us() + s->interval_ms * 1000;
-	struct timespec until = { (time_t)(until_us / 1000000), (long)(until_us % 1000000 * 1000) };
 	bool stopping;
-	int e = 0;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->stopping && e == 0)
-		e = pthread_cond_timedwait(&s->stop, &s->lock, &until);
+	s->since_us = clock_exact_us();
+	while (!s->stopping && !snapshot_is_due(s))
+		;
 	stopping = s->stopping;
 	pthread_mutex_unlock(&s->lock);
 	return !stopping;
 }
 
+/* The last one, when it is to end, is written here too. */
 static void *
 snapshot_run(void *arg)
 {
@@ -410,6 +504,7 @@ snapshot_run(void *arg)
 	pthread_setname_np(pthread_self(), "snapshot");
 	while (snapshot_wait(s))
 		snapshot_turn(s);
+	snapshot_turn(s);
 	return NULL;
 }
 
@@ -424,15 +519,15 @@ snapshot_start_thread(struct snapshot *s)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	e = pthread_create(&s->thread, NULL, snapshot_run, s);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	s->has_thread = e == 0;
 	return e;
 }
 
 static void
 snapshot_free(struct snapshot *s)
 {
-	pthread_cond_destroy(&s->stop);
+	pthread_cond_destroy(&s->news);
 	pthread_mutex_destroy(&s->lock);
+	free(s->directory);
 	free(s);
 }
 
@@ -441,18 +536,17 @@ snapshot_begin(const char *directory, struct table *t, uint64_t interval_ms)
 {
 	struct snapshot *s = mem_zalloc(sizeof *s);
 	pthread_condattr_t monotonic;
-	int e = 0;
+	int e;
 
-	s->directory = directory;
+	s->directory = mem_strdup(directory);
 	s->table = t;
 	s->interval_ms = interval_ms;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->stop, &monotonic);
+	pthread_cond_init(&s->news, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	if (interval_ms != 0)
-		e = snapshot_start_thread(s);
+	e = snapshot_start_thread(s);
 	if (e == 0)
 		return s;
 	snapshot_free(s);
@@ -461,17 +555,36 @@ snapshot_begin(const char *directory, struct table *t, uint64_t interval_ms)
 }
 
 void
+snapshot_change(struct snapshot *s, const char *directory, uint64_t interval_ms)
+{
+	pthread_mutex_lock(&s->lock);
+	free(s->directory);
+	s->directory = mem_strdup(directory);
+	s->interval_ms = interval_ms;
+	s->dropped = false;
+	pthread_cond_signal(&s->news);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+snapshot_drop(struct snapshot *s)
+{
+	if (s == NULL)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->dropped = true;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
 snapshot_end(struct snapshot *s)
 {
 	if (s == NULL)
 		return;
-	if (s->has_thread) {
-		pthread_mutex_lock(&s->lock);
-		s->stopping = true;
-		pthread_cond_signal(&s->stop);
-		pthread_mutex_unlock(&s->lock);
-		pthread_join(s->thread, NULL);
-	}
-	snapshot_turn(s);
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	pthread_cond_signal(&s->news);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->thread, NULL);
 	snapshot_free(s);
 }

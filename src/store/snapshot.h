@@ -26,9 +26,20 @@ bool snapshot_read(struct slice bytes, struct table *t, uint32_t now_s, const ch
 /* At once, on this thread; false: logged. */
 bool snapshot_write(const char *directory, struct table *t, uint32_t now_s);
 
+/* The same bytes to and from an open file, as for another process: written where it stands, read from its beginning
+ * into an empty table. False with errno; false with *why (static, or strerror's). */
+bool snapshot_write_fd(int fd, struct table *t, uint32_t now_s) MUST_CHECK;
+bool snapshot_read_fd(int fd, struct table *t, uint32_t now_s, const char **why) MUST_CHECK;
+
 /* A thread that writes every interval_ms (0: never) until it is ended, which waits for one that is under way, and
- * then writes once more. directory and t must outlive it. NULL with errno. */
+ * then writes once more. t must outlive it. NULL with errno. */
 struct snapshot *snapshot_begin(const char *directory, struct table *t, uint64_t interval_ms) MUST_CHECK;
+/* From now on there and so often; what was dropped begins anew. Waits for nothing; what is under way may still go
+ * to the old directory. */
+void snapshot_change(struct snapshot *s, const char *directory, uint64_t interval_ms);
+/* From now on nothing is written any more, at its end neither: what is there is another's, or stays as it is. Waits
+ * for nothing but a rename. NULL is fine. */
+void snapshot_drop(struct snapshot *s);
 void snapshot_end(struct snapshot *s);		/* NULL is fine */
 
 #endif

@@ -58,9 +58,12 @@ static const struct { bool may_ask, may_tell; } store_states[] = {
 struct store {
 	uint32_t magic;
 	enum store_state state;
-	struct store_shared *shared;
+	struct store_shared *shared;	/* referenced */
 	struct loop *loop;
-	struct redis *redis;
+	struct redis *redis;		/* NULL: it has ended */
+	unsigned users;
+	struct list leaving;		/* of a list of that name */
+	struct timer farewell;		/* when the last user has gone */
 	struct backlog backlog;
 	struct list questions;
 	struct list waiting;		/* asks, the oldest first */
@@ -91,7 +94,8 @@ struct question {
 	struct list link;
 	struct store *store;
 	struct store_ask *ask;		/* NULL: nobody waits for it */
-	const struct pool *pool;
+	const struct pool *pool;	/* the asker's: NULL when there is none, since a reload may end it */
+	const char *pool_name;		/* behind the keys' texts */
 	struct gateway *proposed;	/* referenced */
 	uint64_t asked_us;
 	uint64_t since_ms;		/* by the vigil's time */
@@ -208,13 +212,13 @@ store_note_answer(struct store *s, const struct script_answer *a)
 /* The server's word counts if nobody has decided otherwise since it was asked; who decides in this very moment moves
  * the stamp and then binds again. False: somebody has. */
 static bool
-store_confirm(struct store *s, const struct table_key *k, uint32_t stamp, const struct gateway *g)
+store_confirm(struct store *s, const struct table_key *k, uint32_t stamp, uint64_t tag)
 {
 	struct store_shared *sh = s->shared;
 
 	if (atomic_load(store_stamp(sh, k)) != stamp)
 		return false;
-	table_bind(sh->table, k, g->tag, store_now_s(), true, NULL);
+	table_bind(sh->table, k, tag, store_now_s(), true, NULL);
 	if (atomic_load(store_stamp(sh, k)) == stamp)
 		return true;
 	(void)table_forget(sh->table, k);
@@ -227,7 +231,7 @@ static void
 store_request(const struct store *s, struct script_request *rq)
 {
 	rq->sender = slice_make(s->shared->sender, STORE_SENDER);
-	rq->ttl_ms = s->shared->conf->ttl_ms;
+	rq->ttl_ms = s->shared->conf.ttl_ms;
 }
 
 static bool
@@ -247,6 +251,7 @@ wants_script(const redisReply *r)
 /* ---- telling ---- */
 
 static void store_pump(struct store *s);
+static void store_set_farewell(struct store *s);
 
 static void
 told_is_known(struct store *s, struct told *t, const struct script_answer *a)
@@ -259,7 +264,7 @@ told_is_known(struct store *s, struct told *t, const struct script_answer *a)
 	store_total_add(&s->shared->totals.told, 1);
 	if (!t->again) {
 		store_total_add(&s->shared->totals.waiting, (uint64_t)-1);
-		(void)store_confirm(s, &t->key, t->stamp, t->gateway);
+		(void)store_confirm(s, &t->key, t->stamp, gateway_tag(t->gateway));
 	}
 	backlog_done(&s->backlog, t);
 }
@@ -284,6 +289,8 @@ on_told(struct redis_call *c, const redisReply *r)
 	}
 	store_pump(s);
 	store_review(s);
+	if (s->users == 0 && s->backlog.n == 0)
+		store_set_farewell(s);
 }
 
 static bool
@@ -291,8 +298,8 @@ told_say(struct store *s, struct told *t)
 {
 	struct slice key = slice_make(t->text, t->n);
 	struct script_request rq = {
-		.pool = slice_of(t->gateway->pool_name), .key = &key, .keys = 1,
-		.proposed = slice_of(t->gateway->name),
+		.pool = t->pool, .key = &key, .keys = 1,
+		.proposed = slice_of(gateway_name(t->gateway)),
 	};
 
 	t->teller = s;
@@ -320,17 +327,17 @@ store_pump(struct store *s)
 
 /* Over the bound of all stores together the oldest goes. */
 static void
-store_keep(struct store *s, const struct table_key *k, struct slice key, struct gateway *g)
+store_keep(struct store *s, const struct table_key *k, struct slice pool, struct slice key, struct gateway *g)
 {
 	struct store_totals *totals = &s->shared->totals;
 	size_t before = s->backlog.n;
 
-	if (!backlog_add(&s->backlog, k, key, g)) {
+	if (!backlog_add(&s->backlog, k, pool, key, g)) {
 		store_total_add(&totals->dropped, 1);
 		return;
 	}
 	store_total_add(&totals->waiting, s->backlog.n - before);
-	if (atomic_load_explicit(&totals->waiting, memory_order_relaxed) > s->shared->conf->max_keys &&
+	if (atomic_load_explicit(&totals->waiting, memory_order_relaxed) > s->shared->conf.max_keys &&
 	    backlog_drop(&s->backlog)) {
 		store_total_add(&totals->dropped, 1);
 		store_total_add(&totals->waiting, (uint64_t)-1);
@@ -338,7 +345,7 @@ store_keep(struct store *s, const struct table_key *k, struct slice key, struct 
 }
 
 void
-store_tell(struct store *s, const struct pool *p, const struct slice *key, unsigned keys, const struct gateway *g)
+store_tell(struct store *s, const struct pool *p, const struct slice *key, unsigned keys, struct gateway *g)
 {
 	if (s == NULL)
 		return;
@@ -347,8 +354,8 @@ store_tell(struct store *s, const struct pool *p, const struct slice *key, unsig
 		struct table_key k = table_key(s->shared->table, slice_of(p->name), key[i]);
 
 		atomic_fetch_add(store_stamp(s->shared, &k), 1);
-		table_bind(s->shared->table, &k, g->tag, store_now_s(), true, NULL);
-		store_keep(s, &k, key[i], p->gateway[g->index]);
+		table_bind(s->shared->table, &k, gateway_tag(g), store_now_s(), true, NULL);
+		store_keep(s, &k, slice_of(p->name), key[i], g);
 	}
 	store_pump(s);
 }
@@ -365,7 +372,19 @@ question_free(struct question *q)
 	free(q);
 }
 
-/* Its asker hears it, and wants no more of it. */
+/* Its asker wants no more of it. */
+static void
+question_disown(struct question *q)
+{
+	struct store_ask *ask = q->ask;
+
+	q->ask = NULL;
+	q->pool = NULL;
+	ask->internal = NULL;
+	list_remove(&ask->link);
+}
+
+/* He hears it. */
 static void
 question_tell(struct question *q, const struct store_answer *a)
 {
@@ -373,9 +392,7 @@ question_tell(struct question *q, const struct store_answer *a)
 
 	if (ask == NULL)
 		return;
-	q->ask = NULL;
-	ask->internal = NULL;
-	list_remove(&ask->link);
+	question_disown(q);
 	if (a->outcome == STORE_SILENT)
 		store_total_add(&q->store->shared->totals.silent, 1);
 	ask->fn(ask, a);
@@ -397,7 +414,7 @@ question_overtaken(const struct question *q, unsigned which, struct gateway *sai
 	struct table_binding b;
 	struct gateway *g;
 
-	if (!table_peek(q->store->shared->table, &q->key[which].key, store_now_s(), &b))
+	if (q->pool == NULL || !table_peek(q->store->shared->table, &q->key[which].key, store_now_s(), &b))
 		return said;
 	g = pool_find_tag(q->pool, b.tag);
 	return g != NULL ? g : said;
@@ -406,7 +423,7 @@ question_overtaken(const struct question *q, unsigned which, struct gateway *sai
 /* Puts into the table what is certain now: all keys, or what a server that can't write knew. Returns where the key
  * that decided belongs. */
 static struct gateway *
-question_confirm(struct question *q, const struct script_answer *a, struct gateway *said)
+question_confirm(struct question *q, const struct script_answer *a, struct gateway *said, uint64_t tag)
 {
 	unsigned which = a->which != 0 ? a->which - 1 : 0;
 	struct gateway *g = said;
@@ -416,9 +433,26 @@ question_confirm(struct question *q, const struct script_answer *a, struct gatew
 
 		if (!a->written && i != which)
 			continue;
-		if (!store_confirm(q->store, &k->key, k->stamp, said) && i == which)
+		if (!store_confirm(q->store, &k->key, k->stamp, tag) && i == which)
 			g = question_overtaken(q, which, said);
 	}
+	return g;
+}
+
+/* The gateway that the keys are bound to, NULL where the asker's pool has none of that name, and its tag. Where
+ * nobody waits for the answer, the tag alone counts. */
+static struct gateway *
+question_gateway(const struct question *q, const struct script_answer *a, uint64_t *tag)
+{
+	struct gateway *g = q->proposed;
+
+	if (a->which != 0 && q->pool != NULL) {
+		g = pool_find_name(q->pool, a->gateway);
+	} else if (a->which != 0) {
+		*tag = gateway_tag_of(q->pool_name, a->gateway);
+		return g;
+	}
+	*tag = g != NULL ? gateway_tag(g) : 0;
 	return g;
 }
 
@@ -437,6 +471,7 @@ static void
 question_answer(struct question *q, const struct script_answer *a)
 {
 	struct store_answer answer = { .outcome = a->which != 0 ? STORE_FOUND : STORE_BOUND };
+	uint64_t tag;
 
 	store_note_answer(q->store, a);
 	if (a->which == 0 && !a->written) {
@@ -444,10 +479,10 @@ question_answer(struct question *q, const struct script_answer *a)
 		return;
 	}
 	question_count(q, a);
-	answer.gateway = a->which != 0 ? pool_find_name(q->pool, a->gateway) : q->proposed;
+	answer.gateway = question_gateway(q, a, &tag);
 	answer.which = a->which != 0 ? a->which - 1 : 0;
 	if (answer.gateway != NULL)
-		answer.gateway = question_confirm(q, a, answer.gateway);
+		answer.gateway = question_confirm(q, a, answer.gateway, tag);
 	if (answer.gateway != q->proposed)
 		answer.outcome = STORE_FOUND;
 	question_tell(q, &answer);
@@ -485,8 +520,8 @@ question_say(struct question *q)
 {
 	struct slice key[STORE_KEYS_MAX];
 	struct script_request rq = {
-		.pool = slice_of(q->pool->name), .key = key, .keys = q->keys, .asked = q->asked,
-		.proposed = slice_of(q->proposed->name),
+		.pool = slice_of(q->pool_name), .key = key, .keys = q->keys, .asked = q->asked,
+		.proposed = slice_of(gateway_name(q->proposed)),
 	};
 
 	for (unsigned i = 0; i < q->keys; i++) {
@@ -497,11 +532,12 @@ question_say(struct question *q)
 	return store_say(q->store, &q->call, on_answered, &rq, q->in_full);
 }
 
-/* Keeps copies of the keys, since the request they stand in may end first. NULL: there is no memory. */
+/* Keeps copies of the keys and of the pool's name, since the request may end first. NULL: there is no memory. */
 static struct question *
 question_new(struct store *s, const struct pool *p, const struct slice *key, unsigned keys)
 {
-	size_t texts = 0;
+	struct slice name = slice_of(p->name);
+	size_t texts = name.n + 1;
 	struct question *q;
 	char *text;
 
@@ -519,17 +555,19 @@ question_new(struct store *s, const struct pool *p, const struct slice *key, uns
 		if (key[i].n != 0)
 			memcpy(text, key[i].p, key[i].n);
 		q->key[i].text = slice_make(text, key[i].n);
-		q->key[i].key = table_key(s->shared->table, slice_of(p->name), key[i]);
+		q->key[i].key = table_key(s->shared->table, name, key[i]);
 		text += key[i].n;
 	}
+	memcpy(text, name.p, name.n);
+	q->pool_name = text;
 	return q;
 }
 
 /* False: it is gone. */
 static bool
-question_begin(struct question *q, const struct gateway *proposed, unsigned asked)
+question_begin(struct question *q, struct gateway *proposed, unsigned asked)
 {
-	q->proposed = gateway_ref(q->pool->gateway[proposed->index]);
+	q->proposed = gateway_ref(proposed);
 	q->asked = asked;
 	q->asked_us = clock_exact_us();
 	vigil_look(&q->store->vigil, loop_now_ms(q->store->loop));
@@ -555,7 +593,7 @@ static bool
 question_may_wait(const struct question *q)
 {
 	const struct vigil *v = &q->store->vigil;
-	uint64_t timeout_ms = q->store->shared->conf->timeout_ms;
+	uint64_t timeout_ms = q->store->shared->conf.timeout_ms;
 
 	return vigil_silence_ms(v, q->since_ms) < timeout_ms && v->now_ms - q->since_ms < SLOW_TIMES * timeout_ms;
 }
@@ -565,7 +603,7 @@ question_time_out(struct question *q)
 {
 	struct store_answer silent = { .outcome = STORE_SILENT };
 	struct store *s = q->store;
-	uint64_t timeout_ms = s->shared->conf->timeout_ms;
+	uint64_t timeout_ms = s->shared->conf.timeout_ms;
 	bool is_silent = vigil_silence_ms(&s->vigil, q->since_ms) >= timeout_ms;
 	char why[64];
 
@@ -623,18 +661,15 @@ store_cancel(struct store_ask *ask)
 {
 	struct question *q = ask->internal;
 
-	if (q == NULL)
-		return;
-	q->ask = NULL;
-	ask->internal = NULL;
-	list_remove(&ask->link);
+	if (q != NULL)
+		question_disown(q);
 }
 
 void
 store_renew(struct store *s, const struct pool *p, struct slice key, const struct table_binding *b, uint32_t now_s)
 {
 	uint32_t age_s = now_s - b->confirmed_s;
-	const struct gateway *g;
+	struct gateway *g;
 	struct question *q;
 
 	if (s == NULL || s->state != STORE_WELL || s->renewals >= RENEWALS_MOST ||
@@ -645,6 +680,7 @@ store_renew(struct store *s, const struct pool *p, struct slice key, const struc
 	if (q == NULL)
 		return;
 	q->is_renewal = true;
+	q->pool = NULL;
 	s->renewals++;
 	(void)question_begin(q, g, 1);
 }
@@ -672,7 +708,7 @@ store_judge(struct store *s, const redisReply *r)
 
 	if (!script_parse_answer(r, 0, &a)) {
 		store_ail_by_reply(s, r);
-	} else if (took_ms > s->shared->conf->timeout_ms) {
+	} else if (took_ms > s->shared->conf.timeout_ms) {
 		store_set_state(s, STORE_SLOW);
 		store_probe_later(s);
 	} else {
@@ -756,6 +792,15 @@ on_down(void *owner, const char *why)
 
 /* ---- made and freed ---- */
 
+static void on_farewell(struct timer *t, uint64_t now_ms);
+
+static void
+on_over(struct timer *t, uint64_t now_ms)
+{
+	(void)t;
+	(void)now_ms;
+}
+
 static void
 store_connect(struct store *s, struct loop *l)
 {
@@ -771,7 +816,11 @@ store_new(struct loop *l, struct store_shared *sh)
 	struct store *s = mem_zalloc(sizeof *s);
 
 	s->magic = STORE_MAGIC;
+	s->users = 1;
 	s->shared = sh;
+	atomic_fetch_add(&sh->refs, 1);
+	list_init(&s->leaving);
+	timer_init(&s->farewell, on_farewell);
 	s->state = STORE_BEGINS;
 	list_init(&s->questions);
 	list_init(&s->waiting);
@@ -779,6 +828,14 @@ store_new(struct loop *l, struct store_shared *sh)
 	timer_init(&s->timer, on_timer);
 	timer_init(&s->watch, on_watch);
 	store_connect(s, l);
+	return s;
+}
+
+struct store *
+store_share(struct store *s)
+{
+	if (s != NULL)
+		s->users++;
 	return s;
 }
 
@@ -795,15 +852,9 @@ store_disconnect(struct store *s)
 	}
 	timer_cancel(&s->timer);
 	timer_cancel(&s->watch);
+	timer_cancel(&s->farewell);
 	s->probing = false;
 	backlog_ground(&s->backlog);
-}
-
-static void
-on_farewell_over(struct timer *t, uint64_t now_ms)
-{
-	(void)t;
-	(void)now_ms;
 }
 
 /* On a loop of its own, since the worker's has served; until all is told, or time or the server fails. One that is
@@ -811,19 +862,19 @@ on_farewell_over(struct timer *t, uint64_t now_ms)
 static void
 store_tell_rest(struct store *s)
 {
-	uint64_t end_ms = clock_coarse_ms() + s->shared->conf->timeout_ms;
+	uint64_t end_ms = clock_coarse_ms() + s->shared->conf.timeout_ms;
 	struct loop *l = loop_new();
-	struct timer farewell;
+	struct timer over;
 
 	if (l == NULL)
 		return;
 	store_set_state(s, STORE_BEGINS);
 	store_connect(s, l);
-	timer_init(&farewell, on_farewell_over);
-	timer_set(&l->wheel, &farewell, end_ms);
-	while (s->backlog.n != 0 && (s->state == STORE_BEGINS || s->state == STORE_WELL) && farewell.due_ms != 0)
+	timer_init(&over, on_over);
+	timer_set(&l->wheel, &over, end_ms);
+	while (s->backlog.n != 0 && (s->state == STORE_BEGINS || s->state == STORE_WELL) && over.due_ms != 0)
 		loop_turn(l);
-	timer_cancel(&farewell);
+	timer_cancel(&over);
 	store_disconnect(s);
 	loop_free(l);
 }
@@ -850,6 +901,18 @@ store_leave(struct store *s)
 	s->behind = false;
 }
 
+static void
+store_free(struct store *s)
+{
+	list_remove(&s->leaving);
+	store_leave(s);
+	store_disconnect(s);
+	store_forget_rest(s);
+	store_shared_unref(s->shared);
+	s->magic = 0;
+	free(s);
+}
+
 void
 store_end(struct store *s)
 {
@@ -862,15 +925,51 @@ store_end(struct store *s)
 		store_tell_rest(s);
 }
 
+/* All is told, or it has had its time. */
+static void
+on_farewell(struct timer *t, uint64_t now_ms)
+{
+	struct store *s = CONTAINER(t, struct store, farewell);
+
+	(void)now_ms;
+	ALIVE(s, STORE_MAGIC);
+	store_free(s);
+}
+
+/* With the loop's next timers, when none of its callbacks is up the stack; later if it has something to tell. */
+static void
+store_set_farewell(struct store *s)
+{
+	uint64_t in_ms = s->backlog.n != 0 ? s->shared->conf.timeout_ms : 1;
+
+	timer_set(&s->loop->wheel, &s->farewell, loop_now_ms(s->loop) + in_ms);
+}
+
 void
-store_free(struct store *s)
+store_retire(struct store *s, struct list *leaving)
 {
 	if (s == NULL)
 		return;
 	ALIVE(s, STORE_MAGIC);
+	must(s->users != 0);
+	if (--s->users != 0)
+		return;
+	if (s->redis == NULL) {
+		store_free(s);
+		return;
+	}
 	store_leave(s);
-	store_disconnect(s);
-	store_forget_rest(s);
-	s->magic = 0;
-	free(s);
+	list_add_tail(leaving, &s->leaving);
+	store_set_farewell(s);
+}
+
+void
+store_end_leaving(struct list *leaving)
+{
+	LIST_EACH (at, after, leaving) {
+		struct store *s = LIST_ENTRY_OF(at, struct store, leaving);
+
+		store_end(s);
+		store_free(s);
+	}
 }

@@ -53,7 +53,7 @@ struct store_question {
 	struct slice key[STORE_KEYS_MAX];	/* in the order of the selectors; borrowed for the call */
 	unsigned keys;
 	unsigned asked;				/* the first so many may decide, the others are bound only */
-	const struct gateway *proposed;		/* what they are bound to where none decides */
+	struct gateway *proposed;		/* what they are bound to where none decides */
 };
 
 struct store_ask;
@@ -75,13 +75,18 @@ struct store_counts {
 	bool well;			/* all workers' connections are */
 };
 
-/* At boot, on the main thread; resolves the server's name. NULL: reported. */
+/* Any thread; resolves the server's name. Keeps nothing of cf and pools, of these only the names. NULL: reported. */
 struct store_shared *store_shared_new(const struct conf_store *cf, struct pool *const *pools, size_t pools_n,
     struct table *t, conf_report_fn *report, void *arg) MUST_CHECK;
 /* From now on the others' changes are heard, by libevent on the main thread. */
 void store_shared_listen(struct store_shared *sh, struct event_base *base);
 void store_shared_deafen(struct store_shared *sh);	/* NULL is fine */
-void store_shared_free(struct store_shared *sh);	/* NULL is fine; all workers' stores must be gone */
+/* Main thread; it stays for as long as workers' stores need it. NULL is fine. */
+void store_shared_free(struct store_shared *sh);
+/* The same server and the same settings: then a reload keeps the one that is there, and */
+bool store_shared_is_same(const struct store_shared *a, const struct store_shared *b) MUST_CHECK;
+/* tells it which pools there are now. Main thread. */
+void store_shared_set_pools(struct store_shared *sh, struct pool *const *pools, size_t n);
 /* Any thread. */
 void store_shared_count(const struct store_shared *sh, struct store_counts *c);
 /* For operators, on the main thread; waits for the server, time-out at most. False: *why (static). An empty name: the
@@ -92,12 +97,19 @@ bool store_shared_look(struct store_shared *sh, struct slice pool, struct slice 
 bool store_shared_set(struct store_shared *sh, struct slice pool, struct slice key, const char *gateway,
     const char **why) MUST_CHECK;
 
-/* A worker's; connects, and again with back-off. */
+/* A worker's; connects, and again with back-off. Its user is who made it; */
 struct store *store_new(struct loop *l, struct store_shared *sh) MUST_CHECK;
+/* and one more: the same store. Nobody counts with atomics: all users are the worker's. NULL is fine. */
+struct store *store_share(struct store *s);
+/* A user less. The last one's asks are all over: what the server was not told yet is told from the loop, within the
+ * time-out, then the store is gone; meanwhile it stands among the leaving, a list of its loop's. Nobody waits, and
+ * one of its own callbacks may be up the stack. After store_end() it is gone at once, on any thread. NULL is fine. */
+void store_retire(struct store *s, struct list *leaving);
 /* The loop's turns are over, all asks too or cancelled: tells the server what it was not told, if that can be
  * done within the time-out. On the worker's thread, so that all workers wait for it together. NULL is fine. */
 void store_end(struct store *s);
-void store_free(struct store *s);	/* NULL is fine */
+/* The same for all that are leaving, which are gone then. */
+void store_end_leaving(struct list *leaving);
 
 /* May a binding of the table be followed without asking? Not while others' changes go unheard, unless the server is
  * unwell anyway. With NULL always. */
@@ -110,7 +122,7 @@ void store_cancel(struct store_ask *ask);
 /* These keys belong to this gateway now, whatever was said before. Nobody waits; kept until the server knows. NULL is
  * fine. */
 void store_tell(struct store *s, const struct pool *p, const struct slice *key, unsigned keys,
-    const struct gateway *g);
+    struct gateway *g);
 /* The binding is in use: its life there is prolonged when a good part of it has passed. NULL is fine. */
 void store_renew(struct store *s, const struct pool *p, struct slice key, const struct table_binding *b,
     uint32_t now_s);

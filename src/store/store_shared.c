@@ -21,10 +21,50 @@
 
 /* ---- made and freed ---- */
 
+static char *
+dup_or_null(const char *s)
+{
+	return s != NULL ? mem_strdup(s) : NULL;
+}
+
+static void
+url_copy(struct conf_url *to, const struct conf_url *from)
+{
+	*to = *from;
+	to->text = dup_or_null(from->text);
+	to->host = dup_or_null(from->host);
+	to->path = dup_or_null(from->path);
+	to->user = dup_or_null(from->user);
+	to->password = dup_or_null(from->password);
+}
+
+static void
+url_fini(struct conf_url *url)
+{
+	free(url->text);
+	free(url->host);
+	free(url->path);
+	free(url->user);
+	free(url->password);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+url_eq(const struct conf_url *a, const struct conf_url *b)
+{
+	return same_text(a->host, b->host) && same_text(a->path, b->path) && a->port == b->port &&
+	    a->database == b->database && same_text(a->user, b->user) && same_text(a->password, b->password);
+}
+
 static bool
 shared_resolve(struct store_shared *sh, conf_report_fn *report, void *arg)
 {
-	const struct conf_url *url = &sh->conf->url;
+	const struct conf_url *url = &sh->conf.url;
 	bool is_v6 = url->host != NULL && strchr(url->host, ':') != NULL;
 	const char *why;
 	char *text;
@@ -37,7 +77,7 @@ shared_resolve(struct store_shared *sh, conf_report_fn *report, void *arg)
 	text = mem_printf(is_v6 ? "[%s]:%u" : "%s:%u", url->host, url->port);
 	good = addr_resolve(slice_of(text), &sh->main_server.addr, &why);
 	if (!good)
-		conf_complain(report, arg, sh->conf->url_place, "[store] url: '%s': %s", text, why);
+		conf_complain(report, arg, sh->conf.url_place, "[store] url: '%s': %s", text, why);
 	sh->name = mem_printf("Redis at %s", text);
 	free(text);
 	return good;
@@ -59,12 +99,13 @@ store_shared_new(const struct conf_store *cf, struct pool *const *pools, size_t 
 {
 	struct store_shared *sh = mem_zalloc(sizeof *sh);
 
-	sh->conf = cf;
-	sh->pool = pools;
-	sh->pools = pools_n;
+	atomic_init(&sh->refs, 1);
+	sh->conf = *cf;
+	url_copy(&sh->conf.url, &cf->url);
 	sh->table = t;
 	sh->ttl_s = (uint32_t)(cf->ttl_ms / 1000);
-	sh->main_server.url = &cf->url;
+	sh->main_server.url = &sh->conf.url;
+	store_shared_set_pools(sh, pools, pools_n);
 	pthread_mutex_init(&sh->lock, NULL);
 	shared_draw_sender(sh);
 	script_sha(sh->sha);
@@ -83,16 +124,53 @@ store_shared_new(const struct conf_store *cf, struct pool *const *pools, size_t 
 	return sh;
 }
 
+static void
+shared_forget_pools(struct store_shared *sh)
+{
+	for (size_t i = 0; i < sh->pools; i++)
+		free(sh->pool[i]);
+	free(sh->pool);
+}
+
+void
+store_shared_set_pools(struct store_shared *sh, struct pool *const *pools, size_t n)
+{
+	shared_forget_pools(sh);
+	sh->pool = mem_zalloc((n + 1) * sizeof *sh->pool);
+	sh->pools = n;
+	for (size_t i = 0; i < n; i++)
+		sh->pool[i] = mem_strdup(pools[i]->name);
+}
+
+bool
+store_shared_is_same(const struct store_shared *a, const struct store_shared *b)
+{
+	return url_eq(&a->conf.url, &b->conf.url) && addr_eq(&a->main_server.addr, &b->main_server.addr) &&
+	    a->conf.max_keys == b->conf.max_keys && a->conf.ttl_ms == b->conf.ttl_ms &&
+	    a->conf.timeout_ms == b->conf.timeout_ms;
+}
+
+void
+store_shared_unref(struct store_shared *sh)
+{
+	if (atomic_fetch_sub(&sh->refs, 1) != 1)
+		return;
+	must(sh->ear == NULL);
+	loop_free(sh->loop);
+	pthread_mutex_destroy(&sh->lock);
+	shared_forget_pools(sh);
+	url_fini(&sh->conf.url);
+	free(sh->name);
+	free(sh);
+}
+
 void
 store_shared_free(struct store_shared *sh)
 {
 	if (sh == NULL)
 		return;
 	store_shared_deafen(sh);
-	loop_free(sh->loop);
-	pthread_mutex_destroy(&sh->lock);
-	free(sh->name);
-	free(sh);
+	store_shared_unref(sh);
 }
 
 /* ---- counts and health ---- */
@@ -159,7 +237,7 @@ static bool
 shared_has_pool(const struct store_shared *sh, struct slice name)
 {
 	for (size_t i = 0; i < sh->pools; i++)
-		if (slice_eq(slice_of(sh->pool[i]->name), name))
+		if (slice_eq(slice_of(sh->pool[i]), name))
 			return true;
 	return false;
 }
@@ -341,7 +419,7 @@ enquiry_run(struct enquiry *e, const struct slice *word, unsigned words)
 	l->now_ms = 0;			/* its last turn may be long ago */
 	e->redis = redis_new(l, &e->sh->main_server, &hooks, e);
 	timer_init(&e->timer, on_enquiry_timeout);
-	timer_set(&l->wheel, &e->timer, clock_coarse_ms() + e->sh->conf->timeout_ms);
+	timer_set(&l->wheel, &e->timer, clock_coarse_ms() + e->sh->conf.timeout_ms);
 	if (!redis_ask(e->redis, &e->call, on_enquiry_reply, word, words))
 		enquiry_end(e, "out of memory");
 	while (!e->over)
@@ -391,7 +469,7 @@ store_shared_set(struct store_shared *sh, struct slice pool, struct slice key, c
 	struct enquiry e = { .sh = sh };
 	struct script_request rq = {
 		.pool = pool, .key = &key, .keys = 1, .proposed = slice_of(gateway),
-		.sender = SLICE_LIT(OPERATOR), .ttl_ms = sh->conf->ttl_ms,
+		.sender = SLICE_LIT(OPERATOR), .ttl_ms = sh->conf.ttl_ms,
 	};
 	struct script_command c;
 	bool good;

@@ -26,9 +26,8 @@ struct store_totals {
 };
 
 struct store_shared {
-	const struct conf_store *conf;
-	struct pool *const *pool;
-	size_t pools;
+	atomic_uint refs;			/* its owner, and each store */
+	struct conf_store conf;			/* a copy: editions come and go */
 	struct table *table;
 	struct redis_server worker_server;	/* with the script; */
 	struct redis_server main_server;	/* without */
@@ -49,9 +48,13 @@ struct store_shared {
 	struct loop *loop;
 	struct redis *ear;
 	struct redis_call subscription;
+	char **pool;				/* names: of others nothing is forgotten, as nothing is known */
+	size_t pools;
 	struct event *ready, *due;
 };
 
+/* For stores. The last of all to let go frees it, on whatever thread. */
+void store_shared_unref(struct store_shared *sh);
 /* Somebody's store is not well; for the log. Any thread. */
 void store_shared_ail(struct store_shared *sh, const char *why);
 /* One is well again: all may be. */

@@ -6,6 +6,10 @@
  * Every other map of this program is a uthash. This one is not, for its size: 52 bytes a key here, in two blocks that
  * are touched as they fill. uthash's handle alone has 56; with key, binding and malloc's own that makes more than
  * 110, and a pause whenever a million keys are spread over twice the buckets.
+ *
+ * A table that is resized gets new blocks, one shard after the other. Until a shard's keys have moved, some at a
+ * time, both blocks count: all that is said of a key begins with bringing it over, and what has not moved is older
+ * than what has, since the newest move first, to the old end of the ring.
  */
 #include "store/table.h"
 
@@ -13,13 +17,20 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 
 #include "base/hash.h"
 
 #define TABLE_SHARDS 64
 #define TABLE_LARGE 65536	/* keys; fewer are one shard */
-#define SPARE 4			/* this part of its share a shard may hold beyond it, as chance gives some more */
+/* So much of its share, and so many at least, a shard may hold beyond it, as chance gives some more: that is eight
+ * times the deviation, or more. */
+#define SPARE 4
+#define SPARE_LEAST 256
 #define TABLE_SWEEP 2		/* expired keys dropped for each that comes: more than one comes */
+#define TABLE_MOVES 256		/* keys moved under one lock: some 50 us; */
+#define TABLE_PAUSE_US 20	/* then others come first, who would not if it was taken again at once */
 
 _Static_assert(TABLE_HASH_KEY == HASH_KEY, "the hash's key is the table's");
 
@@ -36,20 +47,26 @@ _Static_assert(sizeof(struct slot) == 48, "the header promises so");
 /* What all shards share; written only when a key comes or goes. */
 struct room {
 	_Alignas(64) atomic_size_t keys;
-	size_t max_keys;
+	atomic_size_t max_keys;
 };
 
-struct shard {
-	_Alignas(64) pthread_mutex_t lock;
-	struct room *room;
-	struct slot *slot;	/* capacity of them behind the head */
+struct slots {
+	struct slot *slot;	/* capacity of them behind the head; NULL: there are none */
 	uint32_t *bucket;
 	uint32_t mask;		/* of buckets */
 	uint32_t capacity;
 	uint32_t used;		/* slots beyond were never touched */
 	uint32_t free;		/* the first of those that are free again */
 	uint32_t keys;
+};
+
+struct shard {
+	_Alignas(64) pthread_mutex_t lock;
+	struct room *room;
+	struct slots now;
+	struct slots before;	/* while they move */
 	uint32_t ttl_s;
+	uint16_t generation;	/* changes whenever slots begin or cease to move */
 	uint64_t evicted, expired;
 };
 
@@ -63,7 +80,7 @@ struct table {
 /* ---- the ring of use ---- */
 
 static void
-shard_unlink(struct shard *s, uint32_t i)
+slots_unlink(struct slots *s, uint32_t i)
 {
 	struct slot *at = &s->slot[i];
 
@@ -72,25 +89,42 @@ shard_unlink(struct shard *s, uint32_t i)
 	at->newer = at->older = i;
 }
 
+/* Between two neighbours; the head is older than the newest and newer than the oldest. */
 static void
-shard_link_newest(struct shard *s, uint32_t i)
+slots_link(struct slots *s, uint32_t i, uint32_t older, uint32_t newer)
 {
-	struct slot *head = &s->slot[0], *at = &s->slot[i];
-
-	at->newer = 0;
-	at->older = head->older;
-	s->slot[at->older].newer = i;
-	head->older = i;
+	s->slot[i].older = older;
+	s->slot[i].newer = newer;
+	s->slot[older].newer = i;
+	s->slot[newer].older = i;
 }
 
 static uint32_t
-shard_oldest(const struct shard *s)
+slots_newest(const struct slots *s)
+{
+	return s->slot[0].older;
+}
+
+static uint32_t
+slots_oldest(const struct slots *s)
 {
 	return s->slot[0].newer;
 }
 
+static void
+slots_link_newest(struct slots *s, uint32_t i)
+{
+	slots_link(s, i, slots_newest(s), 0);
+}
+
+static void
+slots_link_oldest(struct slots *s, uint32_t i)
+{
+	slots_link(s, i, 0, slots_oldest(s));
+}
+
 static bool
-slot_is_free(const struct shard *s, uint32_t i)
+slot_is_free(const struct slots *s, uint32_t i)
 {
 	return s->slot[i].older == i;
 }
@@ -99,7 +133,7 @@ slot_is_free(const struct shard *s, uint32_t i)
 
 /* The link that names the key's slot, or that ends its bucket's chain. */
 static uint32_t *
-shard_find_link(const struct shard *s, const struct table_key *k)
+slots_find_link(const struct slots *s, const struct table_key *k)
 {
 	uint32_t *link = &s->bucket[k->low & s->mask];
 
@@ -114,17 +148,100 @@ shard_find_link(const struct shard *s, const struct table_key *k)
 }
 
 static void
-shard_remove(struct shard *s, uint32_t i)
+slots_remove(struct slots *s, uint32_t i)
 {
 	struct slot *at = &s->slot[i];
-	uint32_t *link = shard_find_link(s, &at->key);
+	uint32_t *link = slots_find_link(s, &at->key);
 
 	must(*link == i);
 	*link = at->next;
-	shard_unlink(s, i);
+	slots_unlink(s, i);
 	at->next = s->free;
 	s->free = i;
 	s->keys--;
+}
+
+/* It is not there yet, and there is a slot. In the chain, but not in the ring. */
+static uint32_t
+slots_add(struct slots *s, const struct slot *what)
+{
+	uint32_t *bucket = &s->bucket[what->key.low & s->mask], i = s->free;
+
+	must(s->keys < s->capacity);
+	if (i != 0)
+		s->free = s->slot[i].next;
+	else
+		i = ++s->used;
+	s->slot[i] = *what;
+	s->slot[i].next = *bucket;
+	*bucket = i;
+	s->keys++;
+	return i;
+}
+
+/* Pages of its own: they are zero, take no memory until they are touched, and are given back whatever else was
+ * allocated since. */
+static void *
+pages_new(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p != MAP_FAILED ? p : NULL;
+}
+
+static void
+pages_free(void *p, size_t bytes)
+{
+	if (p != NULL)
+		must(munmap(p, bytes) == 0);
+}
+
+static size_t
+slots_bytes(const struct slots *s)
+{
+	return ((size_t)s->capacity + 1) * sizeof *s->slot;
+}
+
+static size_t
+buckets_bytes(const struct slots *s)
+{
+	return ((size_t)s->mask + 1) * sizeof *s->bucket;
+}
+
+static void
+slots_fini(struct slots *s)
+{
+	pages_free(s->slot, slots_bytes(s));
+	pages_free(s->bucket, buckets_bytes(s));
+	*s = (struct slots){ .slot = NULL };
+}
+
+/* False: there is no memory. */
+static bool
+slots_init(struct slots *s, uint32_t share, bool is_all)
+{
+	uint32_t buckets = 1, spare = share / SPARE > SPARE_LEAST ? share / SPARE : SPARE_LEAST;
+
+	while (buckets < share)
+		buckets *= 2;
+	*s = (struct slots){ .capacity = is_all ? share : share + spare, .mask = buckets - 1 };
+	s->slot = pages_new(slots_bytes(s));
+	s->bucket = pages_new(buckets_bytes(s));
+	return s->slot != NULL && s->bucket != NULL;
+}
+
+/* ---- a shard ---- */
+
+static uint32_t
+shard_keys(const struct shard *s)
+{
+	return s->now.keys + s->before.keys;
+}
+
+static void
+shard_remove(struct shard *s, struct slots *from, uint32_t i)
+{
+	slots_remove(from, i);
 	atomic_fetch_sub_explicit(&s->room->keys, 1, memory_order_relaxed);
 }
 
@@ -136,22 +253,36 @@ is_expired(uint32_t seen_s, uint32_t ttl_s, uint32_t now_s)
 }
 
 static bool
-shard_drop_expired(struct shard *s, uint32_t i, uint32_t now_s)
+shard_drop_expired(struct shard *s, struct slots *from, uint32_t i, uint32_t now_s)
 {
-	if (!is_expired(s->slot[i].seen_s, s->ttl_s, now_s))
+	if (!is_expired(from->slot[i].seen_s, s->ttl_s, now_s))
 		return false;
-	shard_remove(s, i);
+	shard_remove(s, from, i);
 	s->expired++;
 	return true;
+}
+
+static void
+shard_evict(struct shard *s, struct slots *from)
+{
+	shard_remove(s, from, slots_oldest(from));
+	s->evicted++;
+}
+
+/* Where the shard's oldest is. */
+static struct slots *
+shard_old_end(struct shard *s)
+{
+	return s->before.keys != 0 ? &s->before : &s->now;
 }
 
 /* 0: it is not bound. */
 static uint32_t
 shard_find(struct shard *s, const struct table_key *k, uint32_t now_s)
 {
-	uint32_t i = *shard_find_link(s, k);
+	uint32_t i = *slots_find_link(&s->now, k);
 
-	return i != 0 && !shard_drop_expired(s, i, now_s) ? i : 0;
+	return i != 0 && !shard_drop_expired(s, &s->now, i, now_s) ? i : 0;
 }
 
 /* Counts one more key, of which there may be one too many then: the shard's own oldest goes, so that nobody needs
@@ -162,50 +293,39 @@ shard_make_room(struct shard *s)
 {
 	size_t keys = atomic_fetch_add_explicit(&s->room->keys, 1, memory_order_relaxed);
 
-	if (s->keys == 0 || (keys < s->room->max_keys && s->keys < s->capacity))
-		return;
-	shard_remove(s, shard_oldest(s));
-	s->evicted++;
-}
-
-/* Free, or freed for the purpose. */
-static uint32_t
-shard_take_slot(struct shard *s, uint32_t now_s)
-{
-	uint32_t i;
-
-	for (unsigned n = 0; n < TABLE_SWEEP && s->keys != 0; n++)
-		if (!shard_drop_expired(s, shard_oldest(s), now_s))
-			break;
-	shard_make_room(s);
-	if (s->free == 0)
-		return ++s->used;
-	i = s->free;
-	s->free = s->slot[i].next;
-	return i;
+	if (s->now.keys == s->now.capacity)
+		shard_evict(s, &s->now);
+	else if (shard_keys(s) != 0 && keys >= atomic_load_explicit(&s->room->max_keys, memory_order_relaxed))
+		shard_evict(s, shard_old_end(s));
 }
 
 /* It is not there yet. */
 static struct slot *
 shard_insert(struct shard *s, const struct table_key *k, uint64_t tag, uint32_t now_s)
 {
-	uint32_t i = shard_take_slot(s, now_s), *bucket = &s->bucket[k->low & s->mask];
+	const struct slot new = { .key = *k, .tag = tag, .born_s = now_s, .seen_s = now_s };
+	uint32_t i;
 
-	s->slot[i] = (struct slot){ .key = *k, .tag = tag, .born_s = now_s, .seen_s = now_s, .next = *bucket };
-	*bucket = i;
-	shard_link_newest(s, i);
-	s->keys++;
-	return &s->slot[i];
+	for (unsigned n = 0; n < TABLE_SWEEP && shard_keys(s) != 0; n++) {
+		struct slots *from = shard_old_end(s);
+
+		if (!shard_drop_expired(s, from, slots_oldest(from), now_s))
+			break;
+	}
+	shard_make_room(s);
+	i = slots_add(&s->now, &new);
+	slots_link_newest(&s->now, i);
+	return &s->now.slot[i];
 }
 
 static void
 shard_renew(struct shard *s, uint32_t i, uint32_t now_s)
 {
-	s->slot[i].seen_s = now_s;
-	if (s->slot[i].newer == 0)
+	s->now.slot[i].seen_s = now_s;
+	if (s->now.slot[i].newer == 0)
 		return;
-	shard_unlink(s, i);
-	shard_link_newest(s, i);
+	slots_unlink(&s->now, i);
+	slots_link_newest(&s->now, i);
 }
 
 static struct table_binding
@@ -216,23 +336,118 @@ slot_binding(const struct slot *at)
 	};
 }
 
+/* ---- moving ---- */
+
+/* Behind all that have moved. */
+static void
+shard_move(struct shard *s, uint32_t i)
+{
+	struct slot what = s->before.slot[i];
+
+	slots_remove(&s->before, i);
+	slots_link_oldest(&s->now, slots_add(&s->now, &what));
+}
+
+/* A key that somebody asks for. Where there are more than fit, it takes the place of the oldest that has moved. */
+static void
+shard_bring(struct shard *s, const struct table_key *k)
+{
+	uint32_t i = *slots_find_link(&s->before, k);
+
+	if (i == 0)
+		return;
+	if (s->now.keys == s->now.capacity)
+		shard_evict(s, &s->now);
+	shard_move(s, i);
+}
+
+/* The buckets are chosen by the other half. What the key is bound to stands among those that are now. */
+static struct shard *
+table_lock(struct table *t, const struct table_key *k)
+{
+	struct shard *s = &t->shard[k->high & (t->shards - 1)];
+
+	pthread_mutex_lock(&s->lock);
+	if (s->before.keys != 0)
+		shard_bring(s, k);
+	return s;
+}
+
+/* Returns how many keys it had. */
+static size_t
+shard_begin_move(struct shard *s, const struct slots *to)
+{
+	size_t keys;
+
+	pthread_mutex_lock(&s->lock);
+	s->before = s->now;
+	s->now = *to;
+	s->generation++;
+	keys = s->before.keys;
+	pthread_mutex_unlock(&s->lock);
+	return keys;
+}
+
+/* Some of them: the newest move, until the shard holds `most`; the rest goes. False: all is done. */
+static bool
+shard_move_some(struct shard *s, size_t most)
+{
+	bool more;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned n = 0; n < TABLE_MOVES && s->before.keys != 0; n++) {
+		if (s->now.keys < most && s->now.keys < s->now.capacity)
+			shard_move(s, slots_newest(&s->before));
+		else
+			shard_evict(s, &s->before);
+	}
+	more = s->before.keys != 0;
+	pthread_mutex_unlock(&s->lock);
+	return more;
+}
+
+static void
+shard_end_move(struct shard *s)
+{
+	struct slots old;
+
+	pthread_mutex_lock(&s->lock);
+	old = s->before;
+	s->before = (struct slots){ .slot = NULL };
+	s->generation++;
+	pthread_mutex_unlock(&s->lock);
+	slots_fini(&old);
+}
+
+/* Where there are more than fit, each shard keeps the same part. */
+static void
+shard_resize(struct shard *s, const struct slots *to, size_t max_keys, size_t all)
+{
+	size_t keys = shard_begin_move(s, to), most = keys;
+
+	if (all > max_keys)
+		most = (size_t)((double)keys * (double)max_keys / (double)all);
+	while (shard_move_some(s, most))
+		nanosleep(&(struct timespec){ .tv_nsec = TABLE_PAUSE_US * 1000 }, NULL);
+	shard_end_move(s);
+}
+
+/* What was brought over for somebody who asked came on top of what fits. */
+static void
+shard_trim(struct shard *s, size_t max_keys)
+{
+	pthread_mutex_lock(&s->lock);
+	while (s->now.keys > 1 && atomic_load(&s->room->keys) > max_keys)
+		shard_evict(s, &s->now);
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- its life ---- */
 
-static bool
-shard_init(struct shard *s, struct room *room, uint32_t share, uint32_t spare, uint32_t ttl_s)
+static uint32_t
+table_share(const struct table *t, size_t max_keys)
 {
-	uint32_t buckets = 1, capacity = share + spare;
-
-	while (buckets < share)
-		buckets *= 2;
-	pthread_mutex_init(&s->lock, NULL);
-	s->room = room;
-	s->capacity = capacity;
-	s->mask = buckets - 1;
-	s->ttl_s = ttl_s;
-	s->slot = calloc((size_t)capacity + 1, sizeof *s->slot);
-	s->bucket = calloc(buckets, sizeof *s->bucket);
-	return s->slot != NULL && s->bucket != NULL;
+	return (uint32_t)((max_keys + t->shards - 1) / t->shards);
 }
 
 struct table *
@@ -247,13 +462,15 @@ table_new_sharded(size_t max_keys, uint32_t ttl_s, unsigned shards)
 		return NULL;
 	memset(t, 0, bytes);
 	t->shards = shards;
-	t->room.max_keys = max_keys;
+	atomic_init(&t->room.max_keys, max_keys);
 	hash_draw_key(t->hash_key);
 	for (unsigned i = 0; i < shards; i++) {
-		uint32_t share = (uint32_t)((max_keys + shards - 1) / shards);
-		uint32_t spare = shards != 1 ? share / SPARE : 0;
+		struct shard *s = &t->shard[i];
 
-		good = shard_init(&t->shard[i], &t->room, share, spare, ttl_s) && good;
+		pthread_mutex_init(&s->lock, NULL);
+		s->room = &t->room;
+		s->ttl_s = ttl_s;
+		good = slots_init(&s->now, table_share(t, max_keys), shards == 1) && good;
 	}
 	if (good)
 		return t;
@@ -274,10 +491,54 @@ table_free(struct table *t)
 		return;
 	for (unsigned i = 0; i < t->shards; i++) {
 		pthread_mutex_destroy(&t->shard[i].lock);
-		free(t->shard[i].slot);
-		free(t->shard[i].bucket);
+		slots_fini(&t->shard[i].now);
 	}
 	free(t);
+}
+
+/* Another life counts for keys that are there already, too. */
+static void
+table_set_ttl(struct table *t, uint32_t ttl_s)
+{
+	for (unsigned i = 0; i < t->shards; i++) {
+		pthread_mutex_lock(&t->shard[i].lock);
+		t->shard[i].ttl_s = ttl_s;
+		pthread_mutex_unlock(&t->shard[i].lock);
+	}
+}
+
+/* All of it or nothing. */
+static bool
+table_make_slots(const struct table *t, size_t max_keys, struct slots to[TABLE_SHARDS])
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < t->shards; i++)
+		good = slots_init(&to[i], table_share(t, max_keys), t->shards == 1) && good;
+	for (unsigned i = 0; i < t->shards && !good; i++)
+		slots_fini(&to[i]);
+	return good;
+}
+
+bool
+table_resize(struct table *t, size_t max_keys, uint32_t ttl_s)
+{
+	struct slots to[TABLE_SHARDS];
+	size_t all;
+
+	must(t->shards <= TABLE_SHARDS && max_keys != 0 && max_keys / t->shards < INT32_MAX / 2);
+	if (max_keys != atomic_load(&t->room.max_keys)) {
+		if (!table_make_slots(t, max_keys, to))
+			return false;
+		atomic_store(&t->room.max_keys, max_keys);
+		all = atomic_load(&t->room.keys);
+		for (unsigned i = 0; i < t->shards; i++)
+			shard_resize(&t->shard[i], &to[i], max_keys, all);
+		for (unsigned i = 0; i < t->shards; i++)
+			shard_trim(&t->shard[i], max_keys);
+	}
+	table_set_ttl(t, ttl_s);
+	return true;
 }
 
 /* ---- its use ---- */
@@ -289,16 +550,6 @@ table_key(const struct table *t, struct slice pool, struct slice key)
 	struct hash_wide w = hash_wide(t->hash_key, pool, key);
 
 	return (struct table_key){ w.high, w.low };
-}
-
-/* The buckets are chosen by the other half. */
-static struct shard *
-table_lock(struct table *t, const struct table_key *k)
-{
-	struct shard *s = &t->shard[k->high & (t->shards - 1)];
-
-	pthread_mutex_lock(&s->lock);
-	return s;
 }
 
 /* As it may be for long where only exceptions are kept. What is being bound this moment comes after. */
@@ -320,7 +571,7 @@ table_get(struct table *t, const struct table_key *k, uint32_t now_s, struct tab
 	i = shard_find(s, k, now_s);
 	if (i != 0) {
 		shard_renew(s, i, now_s);
-		*b = slot_binding(&s->slot[i]);
+		*b = slot_binding(&s->now.slot[i]);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return i != 0;
@@ -333,7 +584,7 @@ table_peek(struct table *t, const struct table_key *k, uint32_t now_s, struct ta
 	uint32_t i = shard_find(s, k, now_s);
 
 	if (i != 0)
-		*b = slot_binding(&s->slot[i]);
+		*b = slot_binding(&s->now.slot[i]);
 	pthread_mutex_unlock(&s->lock);
 	return i != 0;
 }
@@ -362,7 +613,7 @@ table_bind(struct table *t, const struct table_key *k, uint64_t tag, uint32_t no
 
 	if (i != 0) {
 		shard_renew(s, i, now_s);
-		at = &s->slot[i];
+		at = &s->now.slot[i];
 		bound = slot_bind(at, tag, now_s, was);
 	} else
 		at = shard_insert(s, k, tag, now_s);
@@ -380,7 +631,7 @@ table_claim(struct table *t, const struct table_key *k, uint64_t tag, uint32_t n
 
 	if (i != 0) {
 		shard_renew(s, i, now_s);
-		*b = slot_binding(&s->slot[i]);
+		*b = slot_binding(&s->now.slot[i]);
 	} else
 		*b = slot_binding(shard_insert(s, k, tag, now_s));
 	pthread_mutex_unlock(&s->lock);
@@ -391,10 +642,10 @@ bool
 table_forget(struct table *t, const struct table_key *k)
 {
 	struct shard *s = table_lock(t, k);
-	uint32_t i = *shard_find_link(s, k);
+	uint32_t i = *slots_find_link(&s->now, k);
 
 	if (i != 0)
-		shard_remove(s, i);
+		shard_remove(s, &s->now, i);
 	pthread_mutex_unlock(&s->lock);
 	return i != 0;
 }
@@ -408,7 +659,7 @@ table_counts(struct table *t)
 		struct shard *s = &t->shard[i];
 
 		pthread_mutex_lock(&s->lock);
-		c.keys += s->keys;
+		c.keys += shard_keys(s);
 		c.evicted += s->evicted;
 		c.expired += s->expired;
 		pthread_mutex_unlock(&s->lock);
@@ -417,7 +668,7 @@ table_counts(struct table *t)
 }
 
 static unsigned
-shard_longest_chain(const struct shard *s)
+slots_longest_chain(const struct slots *s)
 {
 	unsigned longest = 0;
 
@@ -442,7 +693,7 @@ table_longest_chain(struct table *t)
 		unsigned n;
 
 		pthread_mutex_lock(&s->lock);
-		n = shard_longest_chain(s);
+		n = slots_longest_chain(&s->now);
 		pthread_mutex_unlock(&s->lock);
 		if (n > longest)
 			longest = n;
@@ -465,41 +716,69 @@ table_set_hash_key(struct table *t, const unsigned char key[TABLE_HASH_KEY])
 	memcpy(t->hash_key, key, TABLE_HASH_KEY);
 }
 
-/* Looks at `room` slots from *at on, so that free ones do not keep the lock either. */
-static size_t
-shard_copy(struct shard *s, uint32_t *at, struct table_entry *to, size_t room)
+/* Where a copy stands: the shard, its generation, the last slot that was looked at, of those before and those now as
+ * if they were one row. */
+struct place {
+	unsigned shard;
+	uint16_t generation;
+	uint32_t slot;
+};
+
+static struct place
+place_of(uint64_t at)
 {
-	size_t n = 0;
-
-	pthread_mutex_lock(&s->lock);
-	for (size_t seen = 0; seen < room && *at < s->used; seen++) {
-		uint32_t i = ++*at;
-
-		if (!slot_is_free(s, i))
-			to[n++] = (struct table_entry){ s->slot[i].key, slot_binding(&s->slot[i]) };
-	}
-	pthread_mutex_unlock(&s->lock);
-	return n;
+	return (struct place){ (unsigned)(at >> 48), (uint16_t)(at >> 32), (uint32_t)at };
 }
 
-/* *at is the shard, and in its lower half the last slot that was looked at. */
+static uint64_t
+place_number(const struct place *p)
+{
+	return (uint64_t)p->shard << 48 | (uint64_t)p->generation << 32 | p->slot;
+}
+
+static const struct slots *
+shard_slots_at(const struct shard *s, uint32_t *i)
+{
+	if (*i <= s->before.used)
+		return &s->before;
+	*i -= s->before.used;
+	return &s->now;
+}
+
+/* Looks at `room` slots, so that free ones do not keep the lock either. Keys that move meanwhile come by twice rather
+ * than not at all: they go from those that are looked at first to those that come after, and a shard whose slots
+ * have begun or ceased to move is begun anew. False: the shard is done. */
+static bool
+shard_copy(struct shard *s, struct place *p, struct table_entry *to, size_t room, size_t *n)
+{
+	bool more;
+
+	pthread_mutex_lock(&s->lock);
+	if (p->generation != s->generation)
+		p->slot = 0;
+	p->generation = s->generation;
+	more = p->slot < s->before.used + s->now.used;
+	for (size_t seen = 0; seen < room && p->slot < s->before.used + s->now.used; seen++) {
+		uint32_t i = ++p->slot;
+		const struct slots *from = shard_slots_at(s, &i);
+
+		if (!slot_is_free(from, i))
+			to[(*n)++] = (struct table_entry){ from->slot[i].key, slot_binding(&from->slot[i]) };
+	}
+	pthread_mutex_unlock(&s->lock);
+	return more;
+}
+
 size_t
 table_copy(struct table *t, uint64_t *at, struct table_entry *to, size_t room)
 {
-	uint64_t shard = *at >> 32;
-	uint32_t slot = (uint32_t)*at;
+	struct place p = place_of(*at);
 	size_t n = 0;
 
-	while (n == 0 && shard < t->shards) {
-		uint32_t before = slot;
-
-		n = shard_copy(&t->shard[shard], &slot, to, room);
-		if (slot == before) {
-			shard++;
-			slot = 0;
-		}
-	}
-	*at = shard << 32 | slot;
+	while (n == 0 && p.shard < t->shards)
+		if (!shard_copy(&t->shard[p.shard], &p, to, room, &n))
+			p = (struct place){ .shard = p.shard + 1 };
+	*at = place_number(&p);
 	return n;
 }
 
@@ -518,9 +797,9 @@ table_restore(struct table *t, const struct table_entry *e, uint32_t now_s)
 	struct slot *at;
 
 	if (!is_expired(seen_s, s->ttl_s, now_s)) {
-		i = *shard_find_link(s, &e->key);
+		i = *slots_find_link(&s->now, &e->key);
 		if (i != 0)
-			shard_remove(s, i);
+			shard_remove(s, &s->now, i);
 		at = shard_insert(s, &e->key, e->binding.tag, now_s);
 		at->born_s = not_after(e->binding.born_s, now_s);
 		at->seen_s = seen_s;

@@ -13,7 +13,8 @@
  * that is changed or put in another order keeps all bindings that still make sense.
  *
  * Memory: all of it is reserved at the beginning (with a quarter more slots than keys, since shards do not fill
- * alike) and touched as it fills; 48 bytes a key and 4 to 8 of buckets.
+ * alike) and touched as it fills; 48 bytes a key and 4 to 8 of buckets. The number of shards stays what it was at the
+ * beginning; each holds a key at least.
  * Times are the calendar's seconds, since bindings survive restarts.
  */
 #ifndef STORE_TABLE_H
@@ -61,6 +62,11 @@ struct table *table_new(size_t max_keys, uint32_t ttl_s) MUST_CHECK;
 /* In so many shards, a power of two; table_new() chooses. */
 struct table *table_new_sharded(size_t max_keys, uint32_t ttl_s, unsigned shards) MUST_CHECK;
 void table_free(struct table *t);			/* NULL is fine */
+/* While others use it: what is bound stays bound, as far as it fits (the most recently used do), and nobody waits for
+ * longer than some hundred keys take. The memory of what is not needed any more is given back. Takes its time: a
+ * second for a million keys, which the main thread has not; one thread at a time. False: there is no memory, and
+ * nothing has changed. */
+bool table_resize(struct table *t, size_t max_keys, uint32_t ttl_s) MUST_CHECK;
 
 /* Pure: whatever is bound. Keys may hold any bytes. */
 struct table_key table_key(const struct table *t, struct slice pool, struct slice key);

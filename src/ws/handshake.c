@@ -4,12 +4,13 @@
 #include "ws/handshake.h"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "http/byte.h"
 
-#define HANDSHAKE_KEY 24	/* base64 of 16 bytes */
+#define HANDSHAKE_KEY_BYTES 16
 #define HANDSHAKE_SHA1 20
 #define HANDSHAKE_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"	/* RFC 6455, 1.3 */
 #define HANDSHAKE_VERSION_MAX 255
@@ -79,6 +80,16 @@ handshake_request(const struct head *h, const char **why)
 		return HANDSHAKE_WANTED;
 	*why = fault;
 	return HANDSHAKE_BAD;
+}
+
+void
+handshake_draw_key(char key[HANDSHAKE_KEY])
+{
+	unsigned char bytes[HANDSHAKE_KEY_BYTES], base64[HANDSHAKE_KEY + 1];
+
+	must(RAND_bytes(bytes, sizeof bytes) == 1);
+	EVP_EncodeBlock(base64, bytes, sizeof bytes);		/* ends with a NUL */
+	memcpy(key, base64, HANDSHAKE_KEY);
 }
 
 bool

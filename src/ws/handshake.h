@@ -9,6 +9,7 @@
 
 #include "http/head.h"
 
+#define HANDSHAKE_KEY 24	/* base64 of 16 bytes */
 #define HANDSHAKE_ACCEPT 28	/* base64 of a SHA-1 */
 
 enum handshake_result {
@@ -21,6 +22,8 @@ enum handshake_result {
  * base64 and one Sec-WebSocket-Version (any number: the gateway may answer 426). *why is static, set with
  * HANDSHAKE_BAD. */
 enum handshake_result handshake_request(const struct head *h, const char **why) MUST_CHECK;
+/* A Sec-WebSocket-Key that nobody can foresee, for a handshake of our own. */
+void handshake_draw_key(char key[HANDSHAKE_KEY]);
 /* Sec-WebSocket-Accept for a key. */
 bool handshake_accept(struct slice key, char accept[HANDSHAKE_ACCEPT]) MUST_CHECK;
 /* Whether a 101 is the right answer: Upgrade, Connection, the one Accept, and a subprotocol only of those offered. */

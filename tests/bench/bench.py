@@ -46,12 +46,16 @@ class Bench:
 			check=True)
 		return out
 
-	def start(self, workers=1, tls=False, env=None, wrap=(), log=None, pool=None, store=None):
-		"""stickyd before one wsecho. log, pool, store: keys that stand in those sections besides."""
+	def echo(self):
+		"""The port of a wsecho."""
 		echo = subprocess.Popen([self.build("wsecho.c")], stdout=subprocess.PIPE, text=True)
 		self.ends.callback(echo.wait)
 		self.ends.callback(echo.kill)
-		port = int(echo.stdout.readline())
+		return int(echo.stdout.readline())
+
+	def start(self, workers=1, tls=False, env=None, wrap=(), log=None, pool=None, store=None):
+		"""stickyd before one wsecho. log, pool, store: keys that stand in those sections besides."""
+		port = self.echo()
 		state = self.directory / "state"
 		state.mkdir()
 		listener = {"bind": "127.0.0.1:0", "pool": "app", "max_connections": 9900}
@@ -65,6 +69,9 @@ class Bench:
 			"store": store or {},
 			"listener main": listener,
 			"pool app": {"gateway": f"gw1 127.0.0.1:{port}", "check": "none", **(pool or {})}}))
+		return self.run(ini, env, wrap)
+
+	def run(self, ini, env=None, wrap=()):
 		self.proxy = daemon.Stickyd(self.directory, ["-c", str(ini)], env=env, wrap=wrap)
 		self.ends.callback(self.proxy.stop)
 		return self.proxy.wait_ready()

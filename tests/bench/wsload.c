@@ -3,7 +3,8 @@
  * wsload PORT [tls]: clients that cost little, to measure a proxy by. Does what standard input says, a line each, and
  * answers each by a line when it is done:
  *	open N		N more WebSocket sessions
- *	echo N		N round trips of a message of 125 bytes, in turn over the open sessions
+ *	echo N		N round trips of a message of 125 bytes, in turn over the open sessions; each message has a number
+ *			of its own, and its echo must be the next that comes
  *	churn N		N sessions, one after the other, each opened, used for one echo, and closed
  *	requests C N	N requests on C kept connections
  * At the end of its input all is closed.
@@ -14,6 +15,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,12 +109,17 @@ session_open(struct peer *p)
 static void
 session_echo(struct peer *p)
 {
-	static const char message[2 + 4 + MESSAGE] = { (char)0x82, (char)(0x80 | MESSAGE) };
+	static char message[2 + 4 + MESSAGE] = { (char)0x82, (char)(0x80 | MESSAGE) };
+	static uint64_t number;
 	char in[2 + MESSAGE];
 
+	number++;
+	memcpy(message + 2 + 4, &number, sizeof number);	/* masked with zero */
 	peer_send(p, message, sizeof message);
 	for (size_t n = 0; n < sizeof in;)
 		n += peer_receive(p, in + n, sizeof in - n);
+	if (memcmp(in + 2, message + 2 + 4, MESSAGE) != 0)
+		errx(1, "another message came than number %llu", (unsigned long long)number);
 }
 
 static void

@@ -120,7 +120,7 @@ def test_sessions_are_seen_while_they_last(lab):
 	until(lambda: asked(daemon, "status")["sessions"] == 1, "the session to be counted")
 	row, = asked(daemon, "gateways")["gateways"]
 	assert (row["sessions"], row["load"]) == (1, 1)
-	assert re.search(r"^app +gw1 +127\.0\.0\.1:\d+ +up +1 +1 +- +1$", told(daemon, "gateways"), re.M)
+	assert re.search(r"^app +gw1 +127\.0\.0\.1:\d+ +up .* 1 +1 +- +1 ", told(daemon, "gateways"), re.M)
 	session.finish()
 	until(lambda: asked(daemon, "status")["sessions"] == 0, "its end to be counted")
 	assert asked(daemon, "status")["sessions_total"] == 1
@@ -231,19 +231,6 @@ def test_with_a_shared_store(lab):
 	out = stickyctl(one, "table", "set", "bob", "gw1")
 	assert out.returncode == 1 and "nothing was changed" in out.stderr
 	assert stickyctl(one, "table", "get", "bob").returncode == 1
-
-
-@pytest.mark.parametrize("words, code, says", [
-	((), 2, "usage: "), (("-h",), 0, ""), (("-V",), 0, ""), (("--nonsense",), 2, "usage: "),
-	(("statsu",), 2, "did you mean 'status'?"), (("table",), 2, "table get"), (("table", "gte", "x"), 2, "'get'"),
-	(("table", "set", "x"), 2, "takes 2 words"), (("status", "--json"), 2, "options stand before the command"),
-	(("status",), 1, "is stickyd running?"),
-])
-def test_the_command_line(tmp_path, words, code, says):
-	out = stickyctl(tmp_path / "none.sock", *words)
-	assert out.returncode == code
-	assert says in out.stderr and bool(out.stderr) == bool(says)
-	assert bool(out.stdout) == (code == 0)
 
 
 def test_the_users_own_socket_is_found(lab, tmp_path):

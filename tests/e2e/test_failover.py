@@ -226,7 +226,7 @@ def test_wait_is_over_and_nobody_is_there(lab):
 	home.kill()
 	began = time.monotonic()
 	answer = lab.get(daemon, "/", key("a"))
-	assert is_refused(answer) and time.monotonic() - began >= 0.5
+	assert is_refused(answer) and time.monotonic() - began >= 0.499		# times are whole milliseconds
 	home.start()
 	until(lambda: lab.get(daemon, "/", key("a")).status == 200, "its gateway's return")
 
@@ -597,7 +597,7 @@ def test_all_break_off(lab):
 	gateways = [failing(lab, f"gw{i}", None) for i in range(3)]
 	daemon = lab.start(gateways, pool={**BY_KEY, "retries": 2})
 	answer = ask_session(lab, daemon, "a").response()
-	assert answer.status == 502
+	assert answer.status == 503 and answer.has("retry-after")
 	assert sorted(len(g.sides) for g in gateways) == [1, 1, 1]
 
 

@@ -16,15 +16,6 @@ from harness.daemon import TOP, configuration, run
 from harness.wait import until
 
 
-@pytest.fixture
-def everybodys():
-	"""A directory that all users may enter: pytest's own are for one. To be asked for before the lab, so that it goes last."""
-	directory = Path(tempfile.mkdtemp(prefix="stickyd-"))
-	os.chmod(directory, 0o755)
-	yield directory
-	shutil.rmtree(directory)
-
-
 def status_of(daemon, key):
 	text = Path(f"/proc/{daemon.pid}/status").read_text()
 	return re.search(rf"^{key}:[ \t]*(.*)$", text, re.M).group(1).split()
@@ -151,9 +142,10 @@ def test_systemd_hears_of_start_and_stop(lab):
 			heard.bind(f"{where}/notify")
 			heard.settimeout(20)
 			daemon = lab.start(lab.https(1), env={"NOTIFY_SOCKET": f"{where}/notify"})
-			assert b"READY=1" in heard.recv(4096)
+			said = [heard.recv(4096), heard.recv(4096)]
+			assert said[0] == b"READY=1" and said[1].startswith(b"STATUS=")
 			daemon.stop()
-			assert b"STOPPING=1" in heard.recv(4096)
+			assert heard.recv(4096) == b"STOPPING=1"
 	finally:
 		shutil.rmtree(where)
 
@@ -201,6 +193,8 @@ def test_the_manuals_one_line_examples(lab):
 				example += f"\ncertificate = {lab.authority.issue('game.test')}"
 			if key == "proxy_protocol":
 				example += "\ntrusted_proxies = 10.0.0.0/8"
+			if key in ("gateway_ca", "gateway_sni", "gateway_verify"):
+				example += "\ngateway_tls = yes"
 			if key in ("assign", "duplicate", "key_secret_file"):
 				example += "\naffinity = header:X-Player-Id"
 			if kind == "listener":
@@ -226,7 +220,7 @@ def test_the_installed_configuration_is_good_as_it_is(lab):
 	text = (TOP / "etc/stickyd.ini").read_text()
 	for key in ("user", "group", "certificate", "redirect", "trusted_proxies", "deny", "cookie_domain", "path", "host",
 			"listener", "pool", "include", "state_dir", "socket", "token_file", "cookie_cors_twin",
-			"cookie_legacy", "key_secret_file"):
+			"cookie_legacy", "key_secret_file", "gateway_ca", "gateway_sni", "check_host"):
 		keys.pop(key, None)
 	for key, value in keys.items():
 		text = text.replace(f"\n;{key} = ", f"\n{key} = ", 1)

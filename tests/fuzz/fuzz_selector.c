@@ -19,11 +19,11 @@
 
 enum { IS_ANSWER = BIT(0), IS_SIGNED = BIT(1), IS_V6 = BIT(2), IS_NOBODY = BIT(3), HAS_LARGE_SCRATCH = BIT(4) };
 
-static char pool_name[] = "game", gateway_name[] = "gw1", address[] = "127.0.0.1:1";
+static char pool_name[] = "game", name_of_gateway[] = "gw1", address[] = "127.0.0.1:1";
 static char ours[] = "STICKYD", twin[] = "CORS";
 static char k[] = "k", sid[] = "sid", x_key[] = "X-Key", cookie[] = "cookie", prefix[] = "key.", none[] = "";
 
-static struct conf_gateway gateway = { .name = gateway_name, .address = address, .weight = 1 };
+static struct conf_gateway gateway = { .name = name_of_gateway, .address = address, .weight = 1 };
 static const struct conf_pool cf = {
 	.name = pool_name, .gateway = &gateway, .gateways = 1, .cookie = { .name = ours, .cors_twin = twin },
 };

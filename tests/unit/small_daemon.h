@@ -33,8 +33,8 @@ small_daemon(const char *ini)
 	assert_non_null(cf);
 	d = daemon_prepare(cf, false, small_report, NULL);
 	assert_non_null(d);
-	d->ring = seal_ring_parse(slice_of(key), &line, &why);
-	assert_non_null(d->ring);
+	d->edition->ring = seal_ring_parse(slice_of(key), &line, &why);
+	assert_non_null(d->edition->ring);
 	d->begun_s = SMALL_NOW - 3600;
 	return d;
 }
@@ -42,17 +42,14 @@ small_daemon(const char *ini)
 static inline void
 small_daemon_free(struct daemon *d)
 {
-	struct conf *cf = (struct conf *)(uintptr_t)d->conf;
-
 	daemon_free(d);
-	conf_free(cf);
 }
 
 /* The gateway of that name in that pool. */
 static inline struct gateway *
 small_gateway(const struct daemon *d, size_t pool, const char *name)
 {
-	struct gateway *g = pool_find_name(d->pool[pool], slice_of(name));
+	struct gateway *g = pool_find_name(d->edition->pool[pool], slice_of(name));
 
 	assert_non_null(g);
 	return g;
@@ -62,7 +59,7 @@ small_gateway(const struct daemon *d, size_t pool, const char *name)
 static inline void
 small_bind(const struct daemon *d, size_t pool, const char *key, uint64_t tag, uint32_t at_s)
 {
-	struct table_key k = table_key(d->shared.table, slice_of(d->pool[pool]->name), slice_of(key));
+	struct table_key k = table_key(d->shared.table, slice_of(d->edition->pool[pool]->name), slice_of(key));
 
 	table_bind(d->shared.table, &k, tag, at_s, false, NULL);
 }

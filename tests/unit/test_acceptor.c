@@ -72,9 +72,10 @@ world_init(struct world *w, const char *more)
 	w->conf = conf_load_bytes(text, strlen(text), "test.ini", no_report, NULL);
 	free(text);
 	assert_non_null(w->conf);
-	w->listener = listener_new(&w->conf->listener[0], 1, 0, false, no_report, NULL);
-	assert_true(listener_listen(w->listener));
-	w->acceptor = acceptor_new(w->loop, w->listener, 0, 0, on_connection, w);
+	w->listener = listener_new(&w->conf->listener[0], 1, 0, NULL, false, no_report, NULL);
+	assert_true(listener_listen(w->listener, no_report, NULL));
+	w->acceptor = acceptor_new(w->loop, w->listener->port[0], 0, w->listener, on_connection, w);
+	assert_ptr_equal(acceptor_port(w->acceptor), w->listener->port[0]);
 }
 
 static void
@@ -82,7 +83,7 @@ world_drop(struct world *w)
 {
 	while (w->takes != 0) {
 		close(w->taken[--w->takes]);
-		atomic_fetch_sub(&w->listener->connections, 1);
+		listener_note_gone(w->listener);
 	}
 }
 
@@ -90,7 +91,7 @@ static void
 world_fini(struct world *w)
 {
 	world_drop(w);
-	assert_int_equal(w->listener->connections, 0);
+	assert_int_equal(listener_connections(w->listener), 0);
 	acceptor_free(w->acceptor);
 	acceptor_free(NULL);
 	loop_free(w->loop);
@@ -108,9 +109,9 @@ takes_all(void **state)
 	(void)state;
 	world_init(&w, "");
 	for (unsigned i = 0; i < MANY; i++)
-		fd[i] = wire_connect(&w.listener->bind[0].addr.sa.v4);
+		fd[i] = wire_connect(&w.listener->port[0]->addr.sa.v4);
 	WIRE_UNTIL(w.loop, w.takes == MANY);
-	assert_int_equal(w.listener->connections, MANY);
+	assert_int_equal(listener_connections(w.listener), MANY);
 	assert_int_equal(warnings, 0);
 	for (unsigned i = 0; i < MANY; i++)
 		close(fd[i]);
@@ -127,7 +128,7 @@ at_max_connections(void **state)
 	(void)state;
 	world_init(&w, "max_connections = 5");
 	for (unsigned i = 0; i < COUNT(fd); i++)
-		fd[i] = wire_connect(&w.listener->bind[0].addr.sa.v4);
+		fd[i] = wire_connect(&w.listener->port[0]->addr.sa.v4);
 	WIRE_UNTIL(w.loop, w.takes == 5 && warnings == 1);
 	assert_non_null(strstr(warned, "listener l: max_connections reached: new connections wait (5 are open)"));
 	wire_turns(w.loop, 100);
@@ -152,7 +153,7 @@ without_descriptors(void **state)
 
 	(void)state;
 	world_init(&w, "");
-	fd = wire_connect(&w.listener->bind[0].addr.sa.v4);
+	fd = wire_connect(&w.listener->port[0]->addr.sa.v4);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = before;
 	none.rlim_cur = (rlim_t)fd;
@@ -170,28 +171,96 @@ without_descriptors(void **state)
 	world_fini(&w);
 }
 
-/* By its own callback, in the middle of a batch; and while it rests. */
+/* By its own callback, in the middle of a batch, or from outside: who waits in the queue is handed over first, as far
+ * as there is room. */
 static void
 freed(void **state)
+{
+	static const struct {
+		const char *more;
+		bool by_itself;
+		unsigned before, takes;
+	} cases[] = {
+		{ "", false, 0, 3 },
+		{ "", true, 0, 3 },
+		{ "max_connections = 1", false, 1, 1 },
+		{ "max_connections = 2", false, 0, 2 },
+	};
+
+	(void)state;
+	for (unsigned k = 0; k < COUNT(cases); k++) {
+		struct world w;
+		int fd[3];
+
+		world_init(&w, cases[k].more);
+		w.frees = cases[k].by_itself;
+		for (unsigned i = 0; i < COUNT(fd); i++)
+			fd[i] = wire_connect(&w.listener->port[0]->addr.sa.v4);
+		if (cases[k].by_itself || cases[k].before != 0)
+			WIRE_UNTIL(w.loop, w.takes >= 1);
+		acceptor_free(w.acceptor);
+		w.acceptor = NULL;
+		assert_int_equal(w.takes, cases[k].takes);
+		wire_turns(w.loop, 5);
+		assert_int_equal(w.takes, cases[k].takes);
+		for (unsigned i = 0; i < COUNT(fd); i++)
+			close(fd[i]);
+		world_fini(&w);
+	}
+}
+
+/* What comes meanwhile waits, also while it rests; freed then, it takes nothing. */
+static void
+paused(void **state)
 {
 	struct world w;
 	int fd[3];
 
 	(void)state;
-	for (unsigned rests = 0; rests < 2; rests++) {
-		world_init(&w, rests != 0 ? "max_connections = 1" : "");
-		w.frees = rests == 0;
-		for (unsigned i = 0; i < COUNT(fd); i++)
-			fd[i] = wire_connect(&w.listener->bind[0].addr.sa.v4);
-		WIRE_UNTIL(w.loop, w.takes == 1 && (rests == 0 || warnings == 1));
-		acceptor_free(w.acceptor);
-		w.acceptor = NULL;
-		wire_turns(w.loop, 5);
-		assert_int_equal(w.takes, 1);
-		for (unsigned i = 0; i < COUNT(fd); i++)
-			close(fd[i]);
-		world_fini(&w);
-	}
+	world_init(&w, "max_connections = 2");
+	acceptor_pause(w.acceptor);
+	fd[0] = wire_connect(&w.listener->port[0]->addr.sa.v4);
+	wire_turns(w.loop, 10);
+	assert_int_equal(w.takes, 0);
+	acceptor_resume(w.acceptor);
+	acceptor_resume(w.acceptor);
+	WIRE_UNTIL(w.loop, w.takes == 1);
+	fd[1] = wire_connect(&w.listener->port[0]->addr.sa.v4);
+	fd[2] = wire_connect(&w.listener->port[0]->addr.sa.v4);
+	WIRE_UNTIL(w.loop, w.takes == 2 && warnings == 1); /* it rests */
+	acceptor_pause(w.acceptor);
+	world_drop(&w);
+	WIRE_UNTIL(w.loop, loop_patience_ms(w.loop) == -1); /* nor does its timer wake it */
+	wire_turns(w.loop, 10);
+	assert_int_equal(w.takes, 0);
+	acceptor_free(w.acceptor);
+	w.acceptor = NULL;
+	wire_turn(w.loop);
+	assert_int_equal(w.takes, 0);
+	for (unsigned i = 0; i < COUNT(fd); i++)
+		close(fd[i]);
+	world_fini(&w);
+}
+
+/* From then on connections are another listener's. */
+static void
+aimed(void **state)
+{
+	struct world w, other;
+	int fd;
+
+	(void)state;
+	world_init(&w, "");
+	world_init(&other, "");
+	acceptor_aim(w.acceptor, other.listener, &other);
+	fd = wire_connect(&w.listener->port[0]->addr.sa.v4);
+	WIRE_UNTIL(w.loop, other.takes == 1);
+	assert_int_equal(w.takes, 0);
+	assert_int_equal(listener_connections(w.listener), 0);
+	assert_int_equal(listener_connections(other.listener), 1);
+	close(fd);
+	world_fini(&w);
+	world_fini(&other);
 }
 
 int
@@ -202,6 +271,8 @@ main(void)
 		cmocka_unit_test(at_max_connections),
 		cmocka_unit_test(without_descriptors),
 		cmocka_unit_test(freed),
+		cmocka_unit_test(paused),
+		cmocka_unit_test(aimed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,81 @@ test_json_is_json(void **state)
 	}
 }
 
+static struct slice
+fact(const struct access_fact *facts, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(facts[i].name, slice_of(name)))
+			return facts[i].value;
+	return SLICE_NONE;
+}
+
+/* Both spellings say the same, and so do their facts; what is not known is none. */
+static void
+test_facts(void **state)
+{
+	static const struct { const char *name, *text, *json; } cases[] = {
+		{ "kind", "session", NULL }, { "method", "GET", NULL }, { "version", "1.1", NULL },
+		{ "target", "/a\\x20\\x22b\\x22", "/a \\\"b\\\"" }, { "gateway", "gw1", NULL }, { "status", "101", NULL },
+		{ "agent", "one \\x5c two", "one \\\\ two" }, { "referer", "", NULL }, { "time", "", NULL },
+		{ "because", "", NULL }, { "why", "done", NULL },
+	};
+	struct record r = session();
+
+	(void)state;
+	r.method = SLICE_LIT("GET");
+	r.minor = 1;
+	r.target = SLICE_LIT("/a \"b\"");
+	r.user_agent = SLICE_LIT("one \\ two");
+	r.referer = SLICE_NONE;
+	r.gateway = "gw1";
+	r.because = "";
+	r.status = 101;
+	r.why = END_DONE;
+	for (unsigned json = 0; json < 2; json++) {
+		struct access_fact facts[ACCESS_FACTS];
+		size_t n;
+
+		format(json ? CONF_FORMAT_JSON : CONF_FORMAT_TEXT, &r);
+		n = access_facts(slice_make(line, strlen(line) - 1), facts);
+		for (size_t i = 0; i < COUNT(cases); i++) {
+			const char *want = json && cases[i].json != NULL ? cases[i].json : cases[i].text;
+			struct slice got = fact(facts, n, cases[i].name);
+
+			if (!slice_eq(got, slice_of(want)))
+				fail_msg("%s is '%.*s', not '%s'", cases[i].name, SLICE_FMT(got), want);
+		}
+	}
+}
+
+/* Cut anywhere, it is still within its bounds. */
+static void
+test_facts_of_anything(void **state)
+{
+	struct record r = session();
+
+	(void)state;
+	r.target = SLICE_LIT("/\\\"x");
+	for (unsigned json = 0; json < 2; json++) {
+		size_t whole;
+
+		format(json ? CONF_FORMAT_JSON : CONF_FORMAT_TEXT, &r);
+		whole = strlen(line);
+		for (size_t n = 0; n <= whole; n++) {
+			struct access_fact facts[ACCESS_FACTS];
+			char *cut = malloc(n != 0 ? n : 1);
+			size_t found;
+
+			memcpy(cut, line, n);
+			found = access_facts(slice_make(cut, n), facts);
+			assert_in_range(found, 0, ACCESS_FACTS);
+			for (size_t i = 0; i < found; i++)
+				assert_true(facts[i].value.p + facts[i].value.n <= cut + n);
+			free(cut);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -259,6 +334,8 @@ main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_json_is_json),
+		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_facts_of_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,8 @@ test_eq(void **state)
 
 		assert_int_equal(addr_eq(&a, &b), cases[i].eq);
 		assert_int_equal(addr_eq(&b, &a), cases[i].eq);
+		assert_int_equal(addr_order(&a, &b) == 0, cases[i].eq);
+		assert_int_equal(addr_order(&a, &b) < 0, addr_order(&b, &a) > 0);
 	}
 }
 

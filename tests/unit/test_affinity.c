@@ -142,6 +142,17 @@ settle(struct world *w, const struct affinity_request *rq)
 	affinity_settle(w->affinity, &w->tools, rq, &w->choice, &answer);
 }
 
+/* Its index in the pool. */
+static unsigned
+place_of(const struct pool *p, const struct gateway *g)
+{
+	unsigned i = 0;
+
+	while (p->gateway[i] != g)
+		i++;
+	return i;
+}
+
 /* One request: chooses, believes the Set-Cookie, gives the gateway back (choice.gateway still names it; the pool keeps
  * it). Returns the access log's word. */
 static const char *
@@ -217,7 +228,7 @@ test_gateway_falls(void **state)
 	visit(&w);
 	home = w.choice.gateway;
 	w.now_s += 50;
-	gateway_set_state(home, GATEWAY_DOWN, "the test says so");
+	gateway_judge(home, false, "the test says so");
 	assert_string_equal(visit(&w), "reassigned");
 	assert_issued(&w, true);
 	assert_int_equal(w.choice.born_s, w.now_s);
@@ -226,7 +237,7 @@ test_gateway_falls(void **state)
 
 	/* it stays there, also when its old home returns */
 	assert_string_equal(visit(&w), "cookie");
-	gateway_set_state(home, GATEWAY_UP, "the test says so");
+	gateway_judge(home, true, "the test says so");
 	assert_string_equal(visit(&w), "cookie");
 	assert_ptr_equal(w.choice.gateway, second);
 
@@ -236,6 +247,142 @@ test_gateway_falls(void **state)
 	assert_ptr_not_equal(w.choice.gateway, second);
 	assert_issued(&w, true);
 	world_end(&w);
+}
+
+/* Until its deadline a drain keeps who belongs there, and nobody else; then they are taken elsewhere, even where
+ * on_down says otherwise, and stay when it is ready again. */
+static void
+test_gateway_drains(void **state)
+{
+	struct world w;
+	struct gateway *home;
+	char stranger[ISSUE_TEXT] = "";
+
+	(void)state;
+	world_init(&w);
+	w.cf.on_down = (struct conf_policy){ CONF_POLICY_REJECT, 0 };
+	world_start(&w);
+	visit(&w);
+	home = w.choice.gateway;
+	gateway_drain(home, 0, false);
+	for (unsigned i = 0; i < 2 * GATEWAYS; i++) {
+		assert_string_equal(visit(&w), "cookie");
+		assert_ptr_equal(w.choice.gateway, home);
+	}
+	memcpy(stranger, w.cookie, sizeof stranger);
+	for (unsigned i = 0; i < 2 * GATEWAYS; i++) {
+		w.cookie[0] = '\0';
+		assert_string_equal(visit(&w), "new");
+		assert_ptr_not_equal(w.choice.gateway, home);
+	}
+
+	memcpy(w.cookie, stranger, sizeof stranger);
+	gateway_drain(home, 1, false);
+	assert_int_equal(gateway_state(home), GATEWAY_LEAVING);
+	assert_string_equal(visit(&w), "reassigned");
+	assert_string_equal(w.choice.because, "draining");
+	assert_true(w.choice.from == gateway_tag(home));
+	assert_ptr_not_equal(w.choice.gateway, home);
+	gateway_ready(home);
+	assert_string_equal(visit(&w), "cookie");
+	assert_ptr_not_equal(w.choice.gateway, home);
+	world_end(&w);
+}
+
+/* Of a session that waits, or a request in mid-reload: it is in the roster still. */
+static void
+test_gateway_goes(void **state)
+{
+	struct world w;
+	struct gateway *home;
+
+	(void)state;
+	world_init(&w);
+	w.cf.on_down = (struct conf_policy){ CONF_POLICY_WAIT, 1000 };
+	world_start(&w);
+	visit(&w);
+	home = w.choice.gateway;
+	gateway_judge(home, false, "the test says so");
+	visit(&w);
+	assert_int_equal(w.verdict, AFFINITY_WAIT);
+	assert_false(affinity_is_worth_a_try(w.affinity, &w.choice));
+	gateway_remove(home, 0);
+	assert_true(affinity_is_worth_a_try(w.affinity, &w.choice));
+	assert_string_equal(visit(&w), "reassigned");
+	assert_string_equal(w.choice.because, "gone");
+	world_end(&w);
+}
+
+/* Weight 0 keeps the bound and takes no new ones. */
+static void
+test_weight_0(void **state)
+{
+	struct world w;
+	struct gateway *home;
+
+	(void)state;
+	world_init(&w);
+	world_start(&w);
+	visit(&w);
+	home = w.choice.gateway;
+	gateway_set_weight(home, 0);
+	assert_string_equal(visit(&w), "cookie");
+	assert_ptr_equal(w.choice.gateway, home);
+	for (unsigned i = 0; i < 2 * GATEWAYS; i++) {
+		w.cookie[0] = '\0';
+		visit(&w);
+		assert_ptr_not_equal(w.choice.gateway, home);
+	}
+	world_end(&w);
+}
+
+/* Its clients stay, by cookie and by key, and hold its new name from then on; that is no move. */
+static void
+test_renamed(void **state)
+{
+	static struct conf_selector list[] = { BY_COOKIE, BY_QUERY };
+	static char other_name[] = "gw9";
+	struct world w, then;
+	struct gateway *home;
+	struct history_move m;
+	struct table_key key;
+
+	(void)state;
+	world_init(&w);
+	w.cf.selector = list;
+	w.cf.selectors = COUNT(list);
+	world_start(&w);
+	w.query = "player=1";
+	visit(&w);
+	home = w.choice.gateway;
+	assert_int_equal(place_of(w.pool, home), 0);
+
+	world_init(&then);
+	then.cf.selector = list;
+	then.cf.selectors = COUNT(list);
+	then.gateway[0].name = other_name;
+	world_start(&then);
+	pool_adopt(&then.pool, 1, &w.pool, 1);
+	assert_ptr_equal(then.pool->gateway[0], home);
+	memcpy(then.cookie, w.cookie, sizeof w.cookie);
+	assert_string_equal(visit(&then), "cookie");
+	assert_ptr_equal(then.choice.gateway, home);
+	assert_issued(&then, true);			/* by its new name */
+	assert_string_equal(visit(&then), "cookie");
+	assert_issued(&then, false);
+
+	then.cookie[0] = '\0';
+	then.query = "player=2";
+	key = table_key(then.shared.table, slice_of(pool_name), SLICE_LIT("2"));
+	table_bind(then.shared.table, &key, gateway_tag_of(pool_name, SLICE_LIT("gw1")), NOW, false, NULL);
+	assert_string_equal(visit(&then), "query:player");
+	assert_ptr_equal(then.choice.gateway, home);
+	then.cookie[0] = '\0';
+	visit(&then);
+	assert_false(then.choice.rebind);		/* it is bound by its new name */
+	assert_int_equal(history_find(then.shared.history, &key, 0, &m, 1), 0);
+	world_end(&w);
+	world_end(&then);
 }
 
 static void
@@ -250,13 +397,13 @@ test_nobody_left(void **state)
 	visit(&w);
 	memcpy(cookie, w.cookie, sizeof cookie);
 	for (unsigned i = 0; i < GATEWAYS; i++)
-		gateway_set_state(w.pool->gateway[i], GATEWAY_DOWN, "the test says so");
+		gateway_judge(w.pool->gateway[i], false, "the test says so");
 	assert_string_equal(visit(&w), "rejected");
 	assert_null(w.choice.gateway);
 	assert_issued(&w, false);
 
 	/* it keeps what it holds, for when that gateway is back */
-	gateway_set_state(w.pool->gateway[0], GATEWAY_UP, "the test says so");
+	gateway_judge(w.pool->gateway[0], true, "the test says so");
 	assert_string_equal(w.cookie, cookie);
 	assert_string_equal(visit(&w), "cookie");
 	world_end(&w);
@@ -329,10 +476,10 @@ test_gone(void **state)
 		smaller.cf.gateways--;
 		world_start(&smaller);
 		memcpy(smaller.cookie, w.cookie, sizeof w.cookie);
-		assert_string_equal(visit(&smaller), w.choice.gateway->index == 0 ? "reassigned" : "cookie");
-		assert_issued(&smaller, w.choice.gateway->index == 0);
-		if (w.choice.gateway->index != 0)
-			assert_string_equal(smaller.choice.gateway->name, w.choice.gateway->name);
+		assert_string_equal(visit(&smaller), place_of(w.pool, w.choice.gateway) == 0 ? "reassigned" : "cookie");
+		assert_issued(&smaller, place_of(w.pool, w.choice.gateway) == 0);
+		if (place_of(w.pool, w.choice.gateway) != 0)
+			assert_string_equal(gateway_name(smaller.choice.gateway), gateway_name(w.choice.gateway));
 		world_end(&smaller);
 	}
 	world_end(&w);
@@ -442,11 +589,11 @@ test_without_affinity(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		assert_string_equal(visit(&w), "balance");
 		assert_int_equal(w.choice.outcome, AFFINITY_NEW);
-		assert_int_equal(w.choice.gateway->index, i);
+		assert_int_equal(place_of(w.pool, w.choice.gateway), i);
 		assert_issued(&w, false);
 	}
 	assert_false(affinity_knows_cookies(w.affinity));
-	gateway_set_state(w.pool->gateway[0], GATEWAY_DOWN, "the test says so");
+	gateway_judge(w.pool->gateway[0], false, "the test says so");
 	w.tried = (struct pool_tried){ .n = 2, .gateway = { w.pool->gateway[1], w.pool->gateway[2] } };
 	assert_string_equal(visit(&w), "rejected");
 	world_end(&w);
@@ -564,8 +711,8 @@ test_two_keys(void **state)
 	assert_ptr_equal(w.choice.gateway, one);
 	key = table_key(w.shared.table, slice_of(pool_name), SLICE_LIT("two"));
 	assert_int_equal(history_find(w.shared.history, &key, 0, &m, 1), 1);
-	assert_int_equal(m.from, two->tag);
-	assert_int_equal(m.to, one->tag);
+	assert_int_equal(m.from, gateway_tag(two));
+	assert_int_equal(m.to, gateway_tag(one));
 	assert_string_equal(m.why, "selector");
 	world_end(&w);
 }
@@ -584,18 +731,18 @@ test_key_fails_over(void **state)
 	w.query = "player=1";
 	visit(&w);
 	home = w.choice.gateway;
-	gateway_set_state(home, GATEWAY_DOWN, "the test says so");
+	gateway_judge(home, false, "the test says so");
 	w.unsettled = true;
 	assert_string_equal(visit(&w), "reassigned");
 	assert_string_equal(w.choice.because, "down");
-	gateway_set_state(home, GATEWAY_UP, "the test says so");
+	gateway_judge(home, true, "the test says so");
 	assert_string_equal(visit(&w), "query:player");
 	assert_ptr_equal(w.choice.gateway, home);	/* the other never answered: nothing is lost */
-	gateway_set_state(home, GATEWAY_DOWN, "the test says so");
+	gateway_judge(home, false, "the test says so");
 	w.unsettled = false;
 	visit(&w);
 	second = w.choice.gateway;
-	gateway_set_state(home, GATEWAY_UP, "the test says so");
+	gateway_judge(home, true, "the test says so");
 	assert_string_equal(visit(&w), "query:player");
 	assert_ptr_equal(w.choice.gateway, second);
 	world_end(&w);
@@ -681,16 +828,16 @@ test_assign_hash(void **state)
 		assert_ptr_equal(w.choice.gateway, home);
 	}
 	assert_int_equal(table_counts(w.shared.table).keys, 0);
-	gateway_set_state(home, GATEWAY_DOWN, "the test says so");
+	gateway_judge(home, false, "the test says so");
 	assert_string_equal(visit(&w), "reassigned");
 	second = w.choice.gateway;
 	assert_int_equal(table_counts(w.shared.table).keys, 1);
-	gateway_set_state(home, GATEWAY_UP, "the test says so");
+	gateway_judge(home, true, "the test says so");
 	assert_string_equal(visit(&w), "query:player");
 	assert_ptr_equal(w.choice.gateway, second);
-	gateway_set_state(second, GATEWAY_DOWN, "the test says so");
+	gateway_judge(second, false, "the test says so");
 	visit(&w);
-	gateway_set_state(second, GATEWAY_UP, "the test says so");
+	gateway_judge(second, true, "the test says so");
 	if (w.choice.gateway == home)
 		assert_int_equal(table_counts(w.shared.table).keys, 0);	/* where the hash says, again */
 	world_end(&w);
@@ -738,7 +885,7 @@ test_policies_when_down(void **state)
 	world_start(&w);
 	visit(&w);
 	home = w.choice.gateway;
-	gateway_set_state(home, GATEWAY_DOWN, "the test says so");
+	gateway_judge(home, false, "the test says so");
 	assert_string_equal(visit(&w), "rejected");
 	assert_int_equal(w.verdict, AFFINITY_REFUSE);
 	assert_ptr_equal(w.choice.home, home);
@@ -750,11 +897,11 @@ test_policies_when_down(void **state)
 	assert_int_equal(w.choice.wait_ms, 5000);
 	assert_ptr_equal(w.choice.home, home);
 	assert_false(affinity_is_worth_a_try(w.affinity, &w.choice));
-	gateway_set_state(home, GATEWAY_UP, "the test says so");
+	gateway_judge(home, true, "the test says so");
 	assert_true(affinity_is_worth_a_try(w.affinity, &w.choice));
 	assert_string_equal(visit(&w), "cookie");
 	assert_ptr_equal(w.choice.gateway, home);
-	gateway_set_state(home, GATEWAY_DOWN, "the test says so");
+	gateway_judge(home, false, "the test says so");
 	w.waited = true;
 	assert_string_equal(visit(&w), "reassigned");
 	assert_ptr_not_equal(w.choice.gateway, home);
@@ -819,13 +966,13 @@ test_legacy(void **state)
 	w.gateway[1].address = other_address;
 	w.cf.cookie.legacy = legacy_name;
 	world_start(&w);
-	assert_true(legacy_digest(&w.pool->gateway[1]->addr, md5));
+	assert_true(legacy_digest(gateway_address(w.pool->gateway[1]), md5));
 	for (unsigned i = 0; i < 16; i++)
 		snprintf(hex + 2 * i, 3, "%02x", md5[i]);
 	snprintf(w.cookie, sizeof w.cookie, "SERVERID=%s|%u|%u", hex, NOW - 10, NOW - 100);
 	assert_string_equal(visit(&w), "cookie");
 	assert_string_equal(w.choice.because, "legacy");
-	assert_int_equal(w.choice.gateway->index, 1);
+	assert_int_equal(place_of(w.pool, w.choice.gateway), 1);
 	assert_issued(&w, true);
 	assert_true(w.choice.end_legacy);
 	assert_int_equal(w.choice.born_s, NOW - 100);
@@ -883,6 +1030,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_comes_back),
 		cmocka_unit_test(test_gateway_falls),
+		cmocka_unit_test(test_gateway_drains),
+		cmocka_unit_test(test_gateway_goes),
+		cmocka_unit_test(test_weight_0),
+		cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_nobody_left),
 		cmocka_unit_test(test_weight_zero),
 		cmocka_unit_test(test_invalid),

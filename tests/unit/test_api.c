@@ -2,6 +2,7 @@
 /* Every call of the table: what it answers, what it refuses, whom it lets. */
 #include "run/api.h"
 
+#include <event2/event.h>
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +11,12 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "run/drainer.h"
+#include "run/reload.h"
 #include "small_daemon.h"
 
 static const char ini[] =
-    "[listener main]\nbind = 127.0.0.1:0\npool = game\n"
+    "[global]\nworkers = 2\n[log]\naccess = off\n[listener main]\nbind = 127.0.0.1:0\npool = game\n"
     "[store]\nmax_keys = 1000\n"
     "[pool game]\ngateway = gw1 127.0.0.1:9001\ngateway = gw2 127.0.0.1:9002 weight=0 max_sessions=7\n"
     "affinity = query:player, cookie\ncheck = none\n"
@@ -25,14 +28,34 @@ enum { GAME, CHAT, WEB };
 
 static struct daemon *d;
 static struct api *api;
+static struct event_base *base;
+
+/* What was answered later. */
+static struct {
+	unsigned times, status;
+	json_t *value;
+} later;
+
+static void
+on_answer(void *arg, const struct api_answer *answer)
+{
+	assert_ptr_equal(arg, &later);
+	later.times++;
+	later.status = answer->status;
+	later.value = json_loadb(answer->body, answer->bytes, 0, NULL);
+	assert_non_null(later.value);
+}
 
 static int
 begin(void **state)
 {
 	(void)state;
 	d = small_daemon(ini);
-	api = api_new(d);
-	assert_non_null(api);
+	base = event_base_new();
+	assert_non_null(base);
+	d->drainer = drainer_new(base, d);
+	api = api_new(base, d);
+	memset(&later, 0, sizeof later);
 	return 0;
 }
 
@@ -40,9 +63,25 @@ static int
 end(void **state)
 {
 	(void)state;
+	json_decref(later.value);
 	api_free(api);
+	drainer_free(d->drainer);
+	d->drainer = NULL;
 	small_daemon_free(d);
+	event_base_free(base);
 	return 0;
+}
+
+static void
+call_later(const char *method, const char *target)
+{
+	struct api_call call = {
+		.method = slice_of(method), .target = slice_of(target), .rights = API_CHANGE, .on_answer = on_answer,
+		.arg = &later,
+	};
+	struct api_answer answer;
+
+	assert_false(api_serve(api, &call, &answer));
 }
 
 /* What it answers, which is JSON. */
@@ -53,7 +92,7 @@ call_as(enum api_rights rights, const char *method, const char *target, unsigned
 	struct api_answer answer;
 	json_t *value;
 
-	api_serve(api, &call, &answer);
+	assert_true(api_serve(api, &call, &answer));
 	if (answer.status != status)
 		fail_msg("%s %s: %u %s", method, target, answer.status, answer.body);
 	assert_string_equal(answer.type, "application/json");
@@ -75,8 +114,10 @@ static void
 refused(const char *method, const char *target, unsigned status, const char *error)
 {
 	json_t *value = call(method, target, status);
+	const char *said = json_string_value(json_object_get(value, "error"));
 
-	assert_non_null(strstr(json_string_value(json_object_get(value, "error")), error));
+	if (strstr(said, error) == NULL)
+		fail_msg("%s %s: %s", method, target, said);
 	json_decref(value);
 }
 
@@ -96,7 +137,8 @@ test_what_is_refused(void **state)
 		unsigned status;
 		const char *error;
 	} cases[] = {
-		{ "GET", "/", 404, "path" },
+		{ "POST", "/", 405, "takes GET" },
+		{ "GET", "/index.html", 404, "path" },
 		{ "GET", "/v1/statu", 404, "path" },
 		{ "GET", "", 404, "path" },
 		{ "POST", "/v1/status", 405, "takes GET" },
@@ -118,6 +160,23 @@ test_what_is_refused(void **state)
 		{ "PUT", "/v1/table?key=a&gateway=w1", 409, "no selector that finds a key" },
 		{ "GET", "/v1/explain", 400, "text: must be given" },
 		{ "GET", "/v1/status?verbose=1", 400, "does not take" },
+		{ "GET", "/v1/drain?gateway=c2", 405, "takes POST" },
+		{ "POST", "/v1/drain", 400, "gateway: must be given" },
+		{ "POST", "/v1/drain?gateway=gw1", 409, "POOL/NAME" },
+		{ "POST", "/v1/drain?gateway=c3", 404, "no such gateway" },
+		{ "POST", "/v1/drain?gateway=c2&deadline=soon", 400, "deadline: a time" },
+		{ "POST", "/v1/drain?gateway=c2&weight=1", 400, "does not take" },
+		{ "POST", "/v1/weight?gateway=c2", 400, "weight: must be given" },
+		{ "POST", "/v1/weight?gateway=c2&weight=257", 400, "up to 256" },
+		{ "POST", "/v1/weight?gateway=c2&weight=-1", 400, "up to 256" },
+		{ "POST", "/v1/rebalance?pool=gam", 404, "did you mean 'game'" },
+		{ "POST", "/v1/rebalance?pool=game&rate=fast", 400, "such as 50/s" },
+		{ "POST", "/v1/rebalance?pool=game&rate=0/s", 400, "such as 50/s" },
+		{ "GET", "/v1/sessions?limit=20001", 400, "up to 20000" },
+		{ "GET", "/v1/sessions?gateway=c3", 404, "no such gateway" },
+		{ "GET", "/v1/sessions?pool=gam", 404, "did you mean 'game'" },
+		{ "GET", "/v1/sessions?key=", 400, "1 to 16384 bytes" },
+		{ "GET", "/v1/events?after=then", 400, "number" },
 	};
 
 	(void)state;
@@ -146,9 +205,54 @@ test_rights(void **state)
 	json_decref(call_as(API_NOTHING, "GET", "/nothing", 403));
 	json_decref(call_as(API_READ, "PUT", "/v1/table?key=a&gateway=game/gw1", 403));
 	json_decref(call_as(API_READ, "DELETE", "/v1/table?key=a", 403));
-	((struct conf *)(uintptr_t)d->conf)->admin.token_file = strdup("/a/token");
+	((struct conf *)(uintptr_t)d->edition->conf)->admin.token_file = strdup("/a/token");
 	json_decref(call_as(API_READ, "DELETE", "/v1/table?key=a", 401));
 	json_decref(call_as(API_NOTHING, "GET", "/metrics", 401));
+	json_decref(call_as(API_NOTHING, "GET", "/", 401));
+	json_decref(call_as(API_NOTHING, "DELETE", "/", 401));
+	json_decref(call_as(API_READ, "POST", "/v1/drain?gateway=c2", 401));
+	json_decref(call_as(API_READ, "POST", "/v1/reload", 401));
+}
+
+/* It looks like a change that a page of another site has asked for. */
+static void
+test_a_foreign_change(void **state)
+{
+	struct api_call call = {
+		.method = SLICE_LIT("POST"), .target = SLICE_LIT("/v1/down?gateway=c2"), .rights = API_CHANGE, .is_foreign = true,
+	};
+	struct api_answer answer;
+
+	(void)state;
+	assert_true(api_serve(api, &call, &answer));
+	assert_int_equal(answer.status, 403);
+	api_answer_fini(&answer);
+	assert_int_equal(gateway_state(small_gateway(d, CHAT, "c2")), GATEWAY_UP);
+	call.method = SLICE_LIT("GET");
+	call.target = SLICE_LIT("/v1/status");
+	assert_true(api_serve(api, &call, &answer));
+	assert_int_equal(answer.status, 200);
+	api_answer_fini(&answer);
+}
+
+/* The page, once, and then that it has not changed. */
+static void
+test_the_page(void **state)
+{
+	struct api_call call = { .method = SLICE_LIT("GET"), .target = SLICE_LIT("/?x"), .rights = API_READ };
+	struct api_answer answer;
+
+	(void)state;
+	assert_true(api_serve(api, &call, &answer));
+	assert_int_equal(answer.status, 200);
+	assert_non_null(answer.page);
+	assert_int_equal(answer.bytes, answer.page->n);
+	call.known = slice_of(answer.page->etag);
+	api_answer_fini(&answer);
+	assert_true(api_serve(api, &call, &answer));
+	assert_int_equal(answer.status, 304);
+	assert_int_equal(answer.bytes, 0);
+	api_answer_fini(&answer);
 }
 
 static void
@@ -170,7 +274,7 @@ test_gateways(void **state)
 	json_t *o, *list;
 
 	(void)state;
-	gateway_set_state(small_gateway(d, CHAT, "gw1"), GATEWAY_DOWN, "test");
+	gateway_judge(small_gateway(d, CHAT, "gw1"), false, "test");
 	o = call("GET", "/v1/gateways", 200);
 	list = json_object_get(o, "gateways");
 	assert_int_equal(json_array_size(list), 5);
@@ -232,10 +336,10 @@ test_keys_of_any_bytes(void **state)
 static void
 test_explain_a_cookie(void **state)
 {
-	struct sealer *s = sealer_new(d->ring);
+	struct sealer *s = sealer_new(d->edition->ring);
 	uint32_t now_s = (uint32_t)(clock_wall_us() / 1000000);
 	struct seal_binding b = {
-		.tag = small_gateway(d, WEB, "w1")->tag, .born_s = now_s - 7200, .seen_s = now_s - 120,
+		.tag = gateway_tag(small_gateway(d, WEB, "w1")), .born_s = now_s - 7200, .seen_s = now_s - 120,
 	};
 	char target[256] = "/v1/explain?text=", text[SEAL_TEXT];
 	json_t *o, *list;
@@ -265,12 +369,187 @@ test_metrics_are_text(void **state)
 	struct api_answer answer;
 
 	(void)state;
-	api_serve(api, &c, &answer);
+	assert_true(api_serve(api, &c, &answer));
 	assert_int_equal(answer.status, 200);
 	assert_string_equal(answer.type, "text/plain; version=0.0.4; charset=utf-8");
 	assert_non_null(strstr(answer.body, "\nstickyd_build_info{version=\"" PACKAGE_VERSION "\"} 1\n"));
 	assert_int_equal(strlen(answer.body), answer.bytes);
 	api_answer_fini(&answer);
+}
+
+static void
+probed(enum api_rights rights, const char *target, unsigned status, const char *text)
+{
+	struct api_call call = { .method = SLICE_LIT("GET"), .target = slice_of(target), .rights = rights };
+	struct api_answer answer;
+
+	assert_true(api_serve(api, &call, &answer));
+	assert_int_equal(answer.status, status);
+	assert_string_equal(answer.body, text);
+	assert_string_equal(answer.type, "text/plain; charset=utf-8");
+	api_answer_fini(&answer);
+}
+
+static void
+test_probes(void **state)
+{
+	(void)state;
+	probed(API_NOTHING, "/healthz", 200, "ok\n");
+	probed(API_READ, "/readyz", 503, "not ready: starting\n");
+	d->phase = DAEMON_RUNNING;
+	probed(API_NOTHING, "/readyz", 200, "ready\n");
+	gateway_judge(small_gateway(d, CHAT, "gw1"), false, "test");
+	probed(API_READ, "/readyz", 200, "ready\n");
+	gateway_take_down(small_gateway(d, CHAT, "c2"));
+	probed(API_READ, "/readyz", 503, "not ready: pool chat has no gateway that is up\n");
+	probed(API_NOTHING, "/readyz", 503, "not ready\n");
+	gateway_ready(small_gateway(d, CHAT, "c2"));
+	probed(API_READ, "/readyz", 200, "ready\n");
+	d->phase = DAEMON_STOPPING;
+	probed(API_READ, "/readyz", 503, "not ready: stopping\n");
+	probed(API_READ, "/healthz", 200, "ok\n");
+}
+
+/* The gateway as it is afterwards. */
+static void
+assert_gateway(const char *target, const char *state, unsigned weight)
+{
+	json_t *o = call("POST", target, 200), *g = json_object_get(o, "gateway");
+
+	assert_string_equal(json_string_value(json_object_get(g, "name")), "c2");
+	assert_string_equal(json_string_value(json_object_get(g, "state")), state);
+	assert_int_equal(json_integer_value(json_object_get(g, "weight")), weight);
+	json_decref(o);
+}
+
+static void
+test_what_an_operator_wishes(void **state)
+{
+	struct gateway *g = small_gateway(d, CHAT, "c2");
+
+	(void)state;
+	assert_gateway("/v1/drain?gateway=c2", "draining", 1);
+	assert_int_equal(gateway_deadline_ms(g), 0);
+	assert_gateway("/v1/drain?gateway=chat/c2&deadline=10m", "draining", 1);
+	assert_true(gateway_deadline_ms(g) > clock_coarse_ms() + 500000);
+	assert_gateway("/v1/ready?gateway=c2&pool=chat", "up", 1);
+	assert_gateway("/v1/weight?gateway=c2&weight=0", "up", 0);
+	assert_gateway("/v1/weight?gateway=c2&weight=256", "up", 256);
+	assert_gateway("/v1/down?gateway=c2", "down", 256);
+	assert_gateway("/v1/ready?gateway=c2", "up", 256);
+}
+
+static void
+test_pools(void **state)
+{
+	json_t *o, *list;
+
+	(void)state;
+	gateway_judge(small_gateway(d, CHAT, "gw1"), false, "test");
+	o = call("GET", "/v1/gateways", 200);
+	list = json_object_get(o, "pools");
+	assert_int_equal(json_array_size(list), 3);
+	assert_string_equal(text_at(list, CHAT, "name"), "chat");
+	assert_string_equal(text_at(list, CHAT, "balance"), "leastconn");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, CHAT), "up")), 1);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, CHAT), "gateways")), 2);
+	assert_int_equal(json_object_size(json_object_get(json_array_get(list, CHAT), "affinity")), AFFINITY_OUTCOMES);
+	json_decref(o);
+}
+
+static void
+nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Who asks before it can be done waits; and is told when it can't be any more. */
+static void
+test_a_reload_that_comes_to_nothing(void **state)
+{
+	struct conf_options options = { .file = NULL };
+	struct mailbox *mail = mailbox_new();
+
+	(void)state;
+	d->reload = reload_new(d, &options, mail, nothing, NULL);
+	call_later("POST", "/v1/reload");
+	assert_int_equal(later.times, 0);
+	reload_forbid(d->reload, "the process is stopping");
+	assert_int_equal(later.times, 1);
+	assert_int_equal(later.status, 422);
+	assert_non_null(json_object_get(later.value, "error"));
+	assert_string_equal(json_string_value(json_array_get(json_object_get(later.value, "mistakes"), 0)),
+	    "the process is stopping");
+	reload_free(d->reload);
+	d->reload = NULL;
+	mailbox_free(mail);
+}
+
+static void
+test_one_who_does_not_wait(void **state)
+{
+	struct conf_options options = { .file = NULL };
+	struct mailbox *mail = mailbox_new();
+
+	(void)state;
+	d->reload = reload_new(d, &options, mail, nothing, NULL);
+	call_later("POST", "/v1/reload");
+	api_forget(api, &later);
+	reload_free(d->reload);
+	d->reload = NULL;
+	assert_int_equal(later.times, 0);
+	mailbox_free(mail);
+}
+
+static void
+no_mail(void *arg, size_t number)
+{
+	(void)arg;
+	(void)number;
+}
+
+static void
+start_workers(void)
+{
+	const struct worker_events events = { no_mail, no_mail, no_mail, NULL, NULL, NULL };
+
+	d->writer = writer_new(&d->edition->conf->log, small_report, NULL);
+	d->main = mailbox_new();
+	assert_non_null(d->writer);
+	assert_non_null(d->main);
+	assert_true(daemon_start(d, d->main, &events, small_report, NULL));
+}
+
+static void
+end_workers(void)
+{
+	for (unsigned i = 0; i < d->workers; i++)
+		worker_abort(d->worker[i]);
+	daemon_end_workers(d);
+}
+
+/* Every worker has its say first; and one that is asked and gone by then does no harm. */
+static void
+test_sessions(void **state)
+{
+	(void)state;
+	call_later("GET", "/v1/sessions");
+	assert_int_equal(later.times, 1);	/* there is no worker */
+	json_decref(later.value);
+	start_workers();
+	call_later("GET", "/v1/sessions?gateway=c2&key=alice&limit=0");
+	assert_int_equal(later.times, 1);
+	while (later.times == 1)
+		mailbox_deliver(d->main);
+	assert_int_equal(later.status, 200);
+	assert_int_equal(json_integer_value(json_object_get(later.value, "total")), 0);
+	assert_true(json_is_array(json_object_get(later.value, "sessions")));
+	assert_true(json_is_false(json_object_get(later.value, "cut")));
+	call_later("GET", "/v1/sessions?pool=chat");
+	end_workers();
+	mailbox_free(d->main);
+	d->main = NULL;
+	assert_int_equal(later.times, 2);
 }
 
 int
@@ -286,6 +565,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_keys_of_any_bytes, begin, end),
 		cmocka_unit_test_setup_teardown(test_explain_a_cookie, begin, end),
 		cmocka_unit_test_setup_teardown(test_metrics_are_text, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_foreign_change, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_page, begin, end),
+		cmocka_unit_test_setup_teardown(test_probes, begin, end),
+		cmocka_unit_test_setup_teardown(test_what_an_operator_wishes, begin, end),
+		cmocka_unit_test_setup_teardown(test_pools, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_reload_that_comes_to_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_who_does_not_wait, begin, end),
+		cmocka_unit_test_setup_teardown(test_sessions, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

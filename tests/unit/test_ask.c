@@ -5,10 +5,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "net/unixsock.h"
 #include "wire.h"
 
 /* Asks on a connection where this answer already waits and nothing follows; *asked: what was sent. */
@@ -21,7 +23,7 @@ asked_and_told(const char *told, struct ask_answer *answer, char **why, struct w
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	wire_say(fd[1], told);
 	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
-	good = ask_on(fd[0], "PUT", "/v1/table?key=a", answer, why);
+	good = ask_on(fd[0], "PUT", "/v1/table?key=a", 1, answer, why);
 	close(fd[0]);
 	wire_take(fd[1], asked, SIZE_MAX);
 	close(fd[1]);
@@ -86,6 +88,55 @@ test_what_is_no_answer(void **state)
 	}
 }
 
+/* The answer comes in pieces to somebody who does not wait for it. */
+static void
+test_without_waiting(void **state)
+{
+	char path[64], asked[256], *why;
+	struct ask_answer answer;
+	struct question *q;
+	int listening, fd;
+
+	(void)state;
+	snprintf(path, sizeof path, "/tmp/stickyd-ask-%d", (int)getpid());
+	listening = unixsock_listen(path);
+	assert_int_not_equal(listening, -1);
+	q = question_new(path, "GET", "/v1/status", &why);
+	assert_non_null(q);
+	fd = accept(listening, NULL, NULL);
+	assert_int_not_equal(fd, -1);
+	assert_true(recv(fd, asked, sizeof asked, 0) > 0);
+	assert_int_equal(question_read(q, &answer, &why), QUESTION_WAITS);
+	wire_say(fd, "HTTP/1.1 200 OK\r\nContent-");
+	assert_int_equal(question_read(q, &answer, &why), QUESTION_WAITS);
+	wire_say(fd, "Length: 2\r\n\r\n{}");
+	assert_int_equal(question_read(q, &answer, &why), QUESTION_WAITS);
+	close(fd);
+	close(listening);
+	unlink(path);
+	while (question_read(q, &answer, &why) == QUESTION_WAITS)
+		sched_yield();
+	assert_string_equal(answer.body, "{}");
+	free(answer.body);
+	question_free(q);
+}
+
+static void
+test_no_answer(void **state)
+{
+	struct ask_answer answer;
+	int fd[2];
+	char *why;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	assert_false(ask_on(fd[0], "GET", "/", 0, &answer, &why));
+	assert_non_null(strstr(why, "no answer in 0 seconds"));
+	free(why);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 static void
 test_nobody_there(void **state)
 {
@@ -93,7 +144,7 @@ test_nobody_there(void **state)
 	char *why;
 
 	(void)state;
-	assert_false(ask("/nowhere/admin.sock", "GET", "/", &answer, &why));
+	assert_false(ask("/nowhere/admin.sock", "GET", "/", 1, &answer, &why));
 	assert_non_null(strstr(why, "is stickyd running?"));
 	free(why);
 }
@@ -126,6 +177,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_what_is_no_answer),
+		cmocka_unit_test(test_without_waiting),
+		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_encode),
 	};

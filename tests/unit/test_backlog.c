@@ -15,6 +15,8 @@ static int
 setup(void **state)
 {
 	static char names[2][4] = { "gw1", "gw2" }, address[] = "127.0.0.1:1";
+	static char pool_name[] = "game";
+	const struct conf_pool game = { .name = pool_name };
 	const char *why;
 
 	(void)state;
@@ -22,7 +24,7 @@ setup(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct conf_gateway cf = { .name = names[i], .address = address };
 
-		gateway[i] = gateway_new(&cf, "game", i, &why);
+		gateway[i] = gateway_new(&cf, &game, &why);
 	}
 	return 0;
 }
@@ -44,7 +46,7 @@ add(char key, unsigned g)
 {
 	struct table_key k = { .low = (unsigned char)key };
 
-	assert_true(backlog_add(&b, &k, slice_make(&key, 1), gateway[g]));
+	assert_true(backlog_add(&b, &k, SLICE_LIT("game"), slice_make(&key, 1), gateway[g]));
 }
 
 static struct told *
@@ -55,6 +57,7 @@ next(char key, unsigned g)
 	assert_non_null(t);
 	assert_int_equal(t->n, 1);
 	assert_int_equal(t->text[0], key);
+	assert_true(slice_eq(t->pool, SLICE_LIT("game")));
 	assert_ptr_equal(t->gateway, gateway[g]);
 	return t;
 }

@@ -71,12 +71,47 @@ one_that_carries_ends_the_row(void **state)
 	bare_free(b);
 }
 
+/* A reload is no reason to say it again, nor to forget the row. */
+static void
+a_reload_forgets_nothing(void **state)
+{
+	struct conf_selector by_header = { .kind = CONF_SELECTOR_HEADER, .text = header };
+	struct conf_selector by_cookie = { .kind = CONF_SELECTOR_COOKIE, .text = cookie };
+	struct conf_pool cf = { .name = name, .selector = &by_header, .selectors = 1 };
+	struct bare *b = bare_new(&cf), *next;
+
+	(void)state;
+	lines = 0;
+	log_to(on_line);
+	for (unsigned i = 0; i < 30; i++)
+		bare_note(b, true);
+	assert_int_equal(lines, 1);
+	next = bare_new(&cf);
+	bare_adopt(next, b);
+	bare_free(b);
+	bare_note(next, true);
+	assert_int_equal(lines, 1);
+	bare_free(next);
+	cf.selector = &by_cookie;
+	b = bare_new(&cf);
+	next = bare_new(&cf);
+	for (unsigned i = 0; i < 49; i++)
+		bare_note(b, true);
+	bare_adopt(next, b);
+	bare_note(next, true);
+	assert_int_equal(lines, 2);
+	log_to(NULL);
+	bare_free(b);
+	bare_free(next);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_so),
 		cmocka_unit_test(one_that_carries_ends_the_row),
+		cmocka_unit_test(a_reload_forgets_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

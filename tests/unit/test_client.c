@@ -44,7 +44,9 @@ struct world {
 	struct listener *listener;
 	struct acceptor *acceptor;
 	struct seal_ring *ring;
-	struct door door;
+	struct proxy *proxy;
+	struct scene *scene;
+	bool scene_is_over;
 	struct sockaddr_in at; /* the listener */
 	int gateway[GATEWAYS]; /* listening; -1: closed */
 	struct peer client, link;
@@ -67,6 +69,13 @@ static void
 on_notice(void *arg)
 {
 	((struct world *)arg)->notices++;
+}
+
+static void
+on_scene_over(void *arg, struct scene *s)
+{
+	(void)s;
+	((struct world *)arg)->scene_is_over = true;
 }
 
 static void
@@ -103,7 +112,10 @@ world_configure(struct world *w, const char *of_listener, const char *of_pool)
 static void
 world_init(struct world *w, const char *of_listener, const char *of_pool)
 {
-	struct proxy_setup setup = { .service = &w->service, .services = 1 };
+	struct proxy_setup setup = { .number = 0 };
+	struct scene_setup shows = {
+		.service = &w->service, .services = 1, .listener = &w->listener, .routes = &w->routes, .listeners = 1,
+	};
 	const char *why;
 	unsigned line;
 
@@ -116,17 +128,21 @@ world_init(struct world *w, const char *of_listener, const char *of_pool)
 	w->affinity = affinity_new(&w->conf->pool[0], w->pool, &w->shared, no_report, NULL);
 	w->service = (struct service){ .conf = &w->conf->pool[0], .pool = w->pool, .affinity = w->affinity };
 	w->routes = routes_new(w->conf, &w->conf->listener[0], &w->service);
-	w->listener = listener_new(&w->conf->listener[0], 1, 30000, false, no_report, NULL);
-	assert_true(listener_listen(w->listener));
-	w->at = w->listener->bind[0].addr.sa.v4;
+	w->listener = listener_new(&w->conf->listener[0], 1, 30000, NULL, false, no_report, NULL);
+	assert_true(listener_listen(w->listener, no_report, NULL));
+	w->at = w->listener->port[0]->addr.sa.v4;
 	w->ring = seal_ring_parse(SLICE_LIT(KEY "\n"), &line, &why);
 	assert_non_null(w->ring);
-	setup.ring = w->ring;
-	w->door = (struct door){ .proxy = proxy_new(w->loop, &setup), .listener = w->listener, .routes = w->routes };
-	w->door.proxy->on_record = on_record;
-	w->door.proxy->on_failed_connects = on_notice;
-	w->door.proxy->arg = w;
-	w->acceptor = acceptor_new(w->loop, w->listener, 0, 0, proxy_accept, &w->door);
+	shows.ring = w->ring;
+	w->proxy = proxy_new(w->loop, &setup);
+	w->proxy->on_record = on_record;
+	w->proxy->on_failed_connects = on_notice;
+	w->proxy->on_scene_over = on_scene_over;
+	w->proxy->arg = w;
+	w->scene = scene_new(w->proxy, &shows, NULL);
+	assert_non_null(w->scene);
+	proxy_show(w->proxy, w->scene);
+	w->acceptor = acceptor_new(w->loop, w->listener->port[0], 0, w->listener, proxy_accept, w->scene->door[0]);
 }
 
 static void
@@ -144,18 +160,21 @@ world_fini(struct world *w)
 {
 	peer_fini(&w->client);
 	peer_fini(&w->link);
-	WIRE_UNTIL(w->loop, list_is_empty(&w->door.proxy->client_list));
+	WIRE_UNTIL(w->loop, list_is_empty(&w->proxy->client_list));
 	for (unsigned i = 0; i < GATEWAYS; i++) {
 		assert_int_equal(gateway_load(w->pool->gateway[i]), 0);
 		assert_int_equal(w->pool->gateway[i]->sessions, 0);
 	}
-	assert_int_equal(w->listener->connections, 0);
+	assert_int_equal(listener_connections(w->listener), 0);
 	acceptor_free(w->acceptor);
-	proxy_stop(w->door.proxy, 0);
-	proxy_abort(w->door.proxy);
+	proxy_stop(w->proxy, 0);
+	proxy_abort(w->proxy);
 	loop_reap_all(w->loop);
 	assert_int_equal(w->loop->chunks.live, 0);
-	proxy_free(w->door.proxy);
+	proxy_show(w->proxy, NULL);
+	assert_true(w->scene_is_over);
+	scene_free(w->scene);
+	proxy_free(w->proxy);
 	loop_free(w->loop);
 	routes_free(w->routes);
 	listener_free(w->listener);
@@ -416,7 +435,7 @@ a_pipeline_that_nobody_reads(void **state)
 			    wire_write(w.link.fd, answer, sizeof answer);
 		    }
 	    },
-	    list_is_empty(&w.door.proxy->client_list));
+	    list_is_empty(&w.proxy->client_list));
 	world_fini(&w);
 }
 
@@ -467,7 +486,7 @@ a_client_goes(void **state)
 		else
 			close(w.client.fd);
 		w.client.fd = -1;
-		WIRE_UNTIL(w.loop, list_is_empty(&w.door.proxy->client_list));
+		WIRE_UNTIL(w.loop, list_is_empty(&w.proxy->client_list));
 		world_fini(&w);
 	}
 }
@@ -647,7 +666,7 @@ a_session(void **state)
 	wire_say(w.link.fd, SWITCHING "\x81\x02yo");
 	WIRE_UNTIL(w.loop, has(&w.client, "\r\n\r\n\x81\x02yo"));
 	WIRE_UNTIL(w.loop, has(&w.link, "\r\n\r\n\x81\x82....hi"));
-	assert_int_equal(w.door.proxy->sessions.live, 1);
+	assert_int_equal(w.proxy->sessions.live, 1);
 	assert_true(has(&w.client, "Set-Cookie: STICKYD="));
 	close(w.link.fd);
 	w.link.fd = -1;
@@ -655,7 +674,7 @@ a_session(void **state)
 	close(w.client.fd);
 	w.client.fd = -1;
 	WIRE_UNTIL(w.loop, w.records == 1);
-	assert_int_equal(w.why, END_GATEWAY_CLOSED);
+	assert_int_equal(w.why, END_GATEWAY_DIED);
 	assert_int_equal(w.status, 101);
 	world_fini(&w);
 }
@@ -723,13 +742,13 @@ stops_behind_the_answer(void **state)
 			wire_say(w.link.fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
 			WIRE_UNTIL(w.loop, has(&w.client, "\r\n\r\n"));
 		}
-		proxy_stop(w.door.proxy, clock_coarse_ms() + 30000);
+		proxy_stop(w.proxy, clock_coarse_ms() + 30000);
 		wire_turns(w.loop, 3);
 		wire_say(w.link.fd, begun != 0 ? "ok" : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 		WIRE_UNTIL(w.loop, has(&w.client, "\r\n\r\nok") && is_closed(&w.client));
 		close(w.client.fd);
 		w.client.fd = -1;
-		WIRE_UNTIL(w.loop, list_is_empty(&w.door.proxy->client_list));
+		WIRE_UNTIL(w.loop, list_is_empty(&w.proxy->client_list));
 		world_fini(&w);
 	}
 }
@@ -754,9 +773,9 @@ aborts(void **state)
 			wire_say(w.link.fd, i / 2 == 3 ? SWITCHING : "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
 			wire_turns(w.loop, 3);
 		}
-		proxy_stop(w.door.proxy, 0);
-		proxy_abort(w.door.proxy);
-		assert_true(list_is_empty(&w.door.proxy->client_list));
+		proxy_stop(w.proxy, 0);
+		proxy_abort(w.proxy);
+		assert_true(list_is_empty(&w.proxy->client_list));
 		wire_turns(w.loop, 2);
 		world_fini(&w);
 	}

@@ -130,6 +130,12 @@ assert_says(const char *text, size_t n, const char *wanted)
 #define NOT_BITS(text) \
 	"t.ini:6: [pool p] affinity: '" text "' has no BITS that can be one; allowed: source/BITS, with 0 to 32 of IPv4, " \
 	"and behind a '/' 0 to 128 of IPv6\n"
+#define NOT_A_METHOD(text) \
+	"t.ini:6: [pool p] check_method: '" text "' is not a method for a check; allowed: GET, HEAD, OPTIONS or another " \
+	"of 1 to 32 bytes but CONNECT\n"
+#define NOT_A_HOST(text) \
+	"t.ini:6: [pool p] check_host: '" text "' is not a host; allowed: a host name or address, with or without a " \
+	"port, as game.example.com\n"
 #define POLICIES "reassign reject wait:TIME, with a time of 1ms to 1h, written as 500ms 30s 5m\n"
 #define BAD_URL(text, why) \
 	"t.ini:7: [store] url: '" text "' " why "; allowed: redis://[[USER]:PASSWORD@]HOST:PORT/DATABASE or " \
@@ -181,10 +187,6 @@ static const struct {
 	  "t.ini:3: [listener a] bind: is missing; allowed: ADDRESS:PORT, as 0.0.0.0:443\n"
 	  "t.ini:4: [listener a] pool: there is no [pool q]\n" },
 	/* later versions */
-	{ BASE "eject_after = 5\n", "t.ini:6: [pool p] eject_after: '5' is not in this version; allowed: 0\n" },
-	{ BASE "gateway_tls = yes\n", "t.ini:6: [pool p] gateway_tls: 'yes' is not in this version; allowed: no\n" },
-	{ BASE "check = websocket\n",
-	  "t.ini:6: [pool p] check: 'websocket' is not in this version; allowed: none tcp http\n" },
 	{ LISTENER "bind = 127.0.0.1:80\nprotocols = h2, http/1.1\n",
 	  "t.ini:6: [listener a] protocols: 'h2' is not in this version; allowed: http/1.1\n" },
 	{ BASE "[log]\nlevel = warning\n",
@@ -230,6 +232,39 @@ static const struct {
 	{ BASE "check_expect = 399-200\n",
 	  "t.ini:6: [pool p] check_expect: '399-200' is not a range of statuses; allowed: "
 	  "100 to 599, written as 204 or 200-399\n" },
+	{ BASE "check_expect = 204,\n",
+	  "t.ini:6: [pool p] check_expect: '' is not a range of statuses; allowed: 100 to 599, written as 204 or "
+	  "200-399\n" },
+	{ BASE "check_expect = 200-299, 600\n",
+	  "t.ini:6: [pool p] check_expect: '600' is not a range of statuses; allowed: 100 to 599, written as 204 or "
+	  "200-399\n" },
+	{ BASE "check = ping\n", "t.ini:6: [pool p] check: 'ping' is not known; allowed: none tcp http websocket\n" },
+	{ BASE "check_method = GET /\n", NOT_A_METHOD("GET /") },
+	{ BASE "check_method = CONNECT\n", NOT_A_METHOD("CONNECT") },
+	{ BASE "check_host = *.example.com\n", NOT_A_HOST("*.example.com") },
+	{ BASE "check_host = game.example.com:port\n", NOT_A_HOST("game.example.com:port") },
+	{ BASE "eject_after = -1\neject_time = 0\nslow_start = 10\n",
+	  "t.ini:6: [pool p] eject_after: '-1' is not a whole number; allowed: 0 to 1000000\n"
+	  "t.ini:7: [pool p] eject_time: '0' is out of range; allowed: 1ms to 24h, written as 500ms 30s 5m 24h\n"
+	  "t.ini:8: [pool p] slow_start: '10' is not a time; allowed: 0, or 1ms to 24h, written as 500ms 30s 5m 24h\n" },
+	{ BASE "drain_rate = 0/s\ndrain_deadline = soon\ndied_close = 1000\n",
+	  "t.ini:6: [pool p] drain_rate: '0/s' is out of range; allowed: 1/s to 1000000/s, or 1/m to 1000000/m\n"
+	  "t.ini:7: [pool p] drain_deadline: 'soon' is not a time; allowed: 0, or 1ms to 8760h, written as 500ms 30s 5m "
+	  "24h\n"
+	  "t.ini:8: [pool p] died_close: '1000' is not known; allowed: 1014 1001\n" },
+	{ BASE "drain_rate = 50\n",
+	  "t.ini:6: [pool p] drain_rate: '50' is not a rate; allowed: 1/s to 1000000/s, or 1/m to 1000000/m\n" },
+	{ BASE "gateway_tls = yes\ngateway_sni = 10.0.0.1\ngateway_verify = maybe\n",
+	  "t.ini:7: [pool p] gateway_sni: '10.0.0.1' is not a host name; allowed: a name, as gw.example.com\n"
+	  "t.ini:8: [pool p] gateway_verify: 'maybe' is not a switch; allowed: yes no\n" },
+	{ BASE "gateway_tls = yes\ngateway_sni = gw.example.com:443\n",
+	  "t.ini:7: [pool p] gateway_sni: 'gw.example.com:443' is not a host name; allowed: a name, as "
+	  "gw.example.com\n" },
+	{ BASE "gateway_sni = gw.example.com\ngateway_ca = /ca.pem\n",
+	  "t.ini:6: [pool p] gateway_sni: is given, but gateway_tls is no; add 'gateway_tls = yes'\n"
+	  "t.ini:7: [pool p] gateway_ca: is given, but gateway_tls is no; add 'gateway_tls = yes'\n" },
+	{ BASE "gateway_tls = sure\ngateway_ca = /ca.pem\n",
+	  "t.ini:6: [pool p] gateway_tls: 'sure' is not a switch; allowed: yes no\n" },
 	{ BASE "check_path = healthz\n",
 	  "t.ini:6: [pool p] check_path: 'healthz' is not a path of a URL; allowed: '/' and more "
 	  "visible ASCII without blanks and '#', at most 2048 bytes\n" },
@@ -485,7 +520,16 @@ static const struct {
 	{ GLOBAL "shutdown_grace = 3600s\n", "shutdown_grace = 1h\n" },
 	{ BASE "[log]\noutput = /var/log/stickyd.log\naccess = stdout\nformat = json\nlevel = debug\n",
 	  "level = debug\noutput = /var/log/stickyd.log\naccess = stdout\nformat = json\n" },
-	{ BASE "eject_after = 0\nslow_start = 0\ngateway_tls = no\n", "[pool p]" },
+	{ BASE "check = websocket\ncheck_path = /ws\ncheck_host = [::1]:8080\ncheck_method = HEAD\n",
+	  "check = websocket\ncheck_path = /ws\ncheck_method = HEAD\ncheck_host = [::1]:8080\n" },
+	{ BASE "eject_after = 0\neject_time = 90s\nslow_start = 0\n",
+	  "eject_after = 0\neject_time = 90s\nslow_start = 0\n" },
+	{ BASE "gateway_tls = yes\ngateway_ca = /etc/ca.pem\ngateway_sni = gw.example.com\ngateway_verify = no\n",
+	  "gateway_tls = yes\ngateway_ca = /etc/ca.pem\ngateway_sni = gw.example.com\ngateway_verify = no\n" },
+	{ BASE "gateway_tls = no\ngateway_ca =\ngateway_sni =\ngateway_verify = no\ncheck_host =\n",
+	  "gateway_tls = no\ngateway_ca =\ngateway_sni =\ngateway_verify = no\n" },
+	{ BASE "drain_rate = 600/m\ndrain_deadline = 10m\ndied_close = 1001\n",
+	  "drain_rate = 600/m\ndrain_deadline = 10m\ndied_close = 1001\n" },
 	{ LISTENER "bind = *:80, [::]:80\nbind = 127.0.0.1:0, 127.0.0.1:0\n",
 	  "bind = *:80\nbind = [::]:80\nbind = 127.0.0.1:0\nbind = 127.0.0.1:0\n" },
 	{ LISTENER "bind = *:80\ntls = yes\ncertificate = /a /b, /c /d\ncertificate = /e\t /f\n",
@@ -531,7 +575,9 @@ static const struct {
 	  "socket = /run/stickyd/admin.sock\nlisten = *:9180\ntoken_file = /t\n" },
 	{ BASE "[store]\ntype = redis\nurl = redis://:$${x}@a\nsnapshot = 0\nnew_keys_per_ip = 20/s\n",
 	  "type = redis\nurl = redis://:$${x}@a\n" },
-	{ BASE "check_expect = 204\n", "check_expect = 204\n" },
+	{ BASE "check_expect = 204\n", "check_expect = 204\ncheck_interval = 2s\n" },
+	{ BASE "check_expect = 200-299, 204\ncheck_expect = 403-403\n",
+	  "check_expect = 200-299\ncheck_expect = 204\ncheck_expect = 403\n" },
 	{ BASE "cookie_domain = .example.com\ncookie_max_age = 24h\n", "cookie_domain = example.com\n" },
 	{ BASE "cookie_name = __Host-x\n", "cookie_name = __Host-x\n" },
 };
@@ -606,8 +652,22 @@ test_defaults(void **state)
 	assert_null(p->cookie.cors_twin);
 	assert_null(p->cookie.legacy);
 	assert_int_equal(p->check, CONF_CHECK_TCP);
-	assert_int_equal(p->check_expect_low, 200);
-	assert_int_equal(p->check_expect_high, 399);
+	assert_string_equal(p->check_method, "GET");
+	assert_null(p->check_host);
+	assert_int_equal(p->check_expects, 1);
+	assert_int_equal(p->check_expect[0].low, 200);
+	assert_int_equal(p->check_expect[0].high, 399);
+	assert_int_equal(p->eject_after, 5);
+	assert_int_equal(p->eject_time_ms, 30000);
+	assert_int_equal(p->slow_start_ms, 0);
+	assert_false(p->gateway_tls);
+	assert_true(p->gateway_verify);
+	assert_null(p->gateway_ca);
+	assert_null(p->gateway_sni);
+	assert_int_equal(p->drain_rate.count, 200);
+	assert_int_equal(p->drain_rate.per_ms, 1000);
+	assert_int_equal(p->drain_deadline_ms, 0);
+	assert_int_equal(p->died_close, 1014);
 	assert_int_equal(p->tunnel_idle_ms, 3600000);
 	assert_string_equal(p->cookie.name, "STICKYD");
 	assert_null(p->cookie.domain);

@@ -34,7 +34,7 @@ begin(void **state)
 {
 	(void)state;
 	d = small_daemon(ini);
-	sealer = sealer_new(d->ring);
+	sealer = sealer_new(d->edition->ring);
 	assert_non_null(sealer);
 	return 0;
 }
@@ -52,7 +52,7 @@ static struct explain_source
 source(size_t pool)
 {
 	return (struct explain_source){
-		.conf = d->pool[pool]->conf, .pool = d->pool[pool], .shared = &d->shared, .sealer = sealer,
+		.conf = d->edition->pool[pool]->conf, .pool = d->edition->pool[pool], .shared = &d->shared, .sealer = sealer,
 	};
 }
 
@@ -71,7 +71,7 @@ sealed(size_t pool, uint64_t tag, uint32_t born_s, uint32_t seen_s)
 {
 	static char text[SEAL_TEXT];
 	struct seal_binding b = { .tag = tag, .born_s = born_s, .seen_s = seen_s };
-	size_t n = seal_close(sealer, slice_of(d->pool[pool]->name), &b, text);
+	size_t n = seal_close(sealer, slice_of(d->edition->pool[pool]->name), &b, text);
 
 	assert_int_not_equal(n, 0);
 	return slice_make(text, n);
@@ -96,7 +96,7 @@ static void
 test_a_cookie(void **state)
 {
 	struct gateway *g = small_gateway(d, GAME, "gw1");
-	struct explain e = explained(GAME, sealed(GAME, g->tag, SMALL_NOW - 7200, SMALL_NOW - 60));
+	struct explain e = explained(GAME, sealed(GAME, gateway_tag(g), SMALL_NOW - 7200, SMALL_NOW - 60));
 
 	(void)state;
 	assert_int_equal(e.kind, EXPLAIN_SEAL);
@@ -127,7 +127,7 @@ test_a_cookie_with_its_name(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(forms); i++) {
-		struct slice seal = sealed(GAME, g->tag, SMALL_NOW, SMALL_NOW);
+		struct slice seal = sealed(GAME, gateway_tag(g), SMALL_NOW, SMALL_NOW);
 		char text[256];
 		struct explain e;
 
@@ -148,19 +148,19 @@ test_cookies_that_do_not_count(void **state)
 	struct slice text;
 
 	(void)state;
-	e = explained(GAME, sealed(GAME, g->tag, SMALL_NOW - 7200, SMALL_NOW - 3700));
+	e = explained(GAME, sealed(GAME, gateway_tag(g), SMALL_NOW - 7200, SMALL_NOW - 3700));
 	assert_string_equal(e.why, "idle");
 	assert_ptr_equal(e.gateway, g);
 	assert_int_equal(e.fate, EXPLAIN_NEW);
-	e = explained(GAME, sealed(GAME, g->tag, SMALL_NOW - 25 * 3600, SMALL_NOW - 60));
+	e = explained(GAME, sealed(GAME, gateway_tag(g), SMALL_NOW - 25 * 3600, SMALL_NOW - 60));
 	assert_string_equal(e.why, "expired");
-	e = explained(GAME, sealed(GAME, g->tag, SMALL_NOW + 3600, SMALL_NOW + 3600));
+	e = explained(GAME, sealed(GAME, gateway_tag(g), SMALL_NOW + 3600, SMALL_NOW + 3600));
 	assert_string_equal(e.why, "future");
-	e = explained(CHAT, sealed(GAME, g->tag, SMALL_NOW, SMALL_NOW));
+	e = explained(CHAT, sealed(GAME, gateway_tag(g), SMALL_NOW, SMALL_NOW));
 	assert_string_equal(e.why, "forged");
 	assert_int_equal(e.home, EXPLAIN_NOWHERE);
 	assert_int_equal(e.born_s, 0);
-	text = sealed(CHAT, small_gateway(d, CHAT, "c1")->tag, SMALL_NOW, SMALL_NOW);
+	text = sealed(CHAT, gateway_tag(small_gateway(d, CHAT, "c1")), SMALL_NOW, SMALL_NOW);
 	e = explained(CHAT, slice_head(text, text.n - 1));
 	assert_int_equal(e.kind, EXPLAIN_SEAL);
 	assert_string_equal(e.why, "malformed");
@@ -188,12 +188,12 @@ test_what_would_happen_now(void **state)
 	struct explain e;
 
 	(void)state;
-	gateway_set_state(gw1, GATEWAY_DOWN, "test");
-	e = explained(GAME, sealed(GAME, gw1->tag, SMALL_NOW, SMALL_NOW));
+	gateway_judge(gw1, false, "test");
+	e = explained(GAME, sealed(GAME, gateway_tag(gw1), SMALL_NOW, SMALL_NOW));
 	assert_int_equal(e.fate, EXPLAIN_WAITS);
 	assert_string_equal(e.because, "down");
 	assert_true(gateway_enter(gw2, true));
-	e = explained(GAME, sealed(GAME, gw2->tag, SMALL_NOW, SMALL_NOW));
+	e = explained(GAME, sealed(GAME, gateway_tag(gw2), SMALL_NOW, SMALL_NOW));
 	assert_int_equal(e.fate, EXPLAIN_REFUSED);
 	assert_string_equal(e.because, "full");
 	e = explained(GAME, SLICE_LIT("nobody knows me"));
@@ -201,6 +201,16 @@ test_what_would_happen_now(void **state)
 	gateway_leave(gw2, true);
 	e = explained(GAME, SLICE_LIT("nobody knows me"));
 	assert_int_equal(e.fate, EXPLAIN_NEW);
+	gateway_drain(gw2, 0, false);
+	e = explained(GAME, sealed(GAME, gateway_tag(gw2), SMALL_NOW, SMALL_NOW));
+	assert_int_equal(e.fate, EXPLAIN_KEPT);
+	assert_string_equal(e.because, "");
+	assert_string_equal(gateway_why(e.gateway), "an operator drains it");
+	gateway_judge(gw1, true, "test");
+	gateway_drain(gw2, 1, false);
+	e = explained(GAME, sealed(GAME, gateway_tag(gw2), SMALL_NOW, SMALL_NOW));
+	assert_int_equal(e.fate, EXPLAIN_REASSIGNED);
+	assert_string_equal(e.because, "draining");
 }
 
 static void
@@ -208,7 +218,9 @@ test_a_key(void **state)
 {
 	struct gateway *gw1 = small_gateway(d, GAME, "gw1"), *gw2 = small_gateway(d, GAME, "gw2");
 	struct table_key k = table_key(d->shared.table, SLICE_LIT("game"), SLICE_LIT("alice"));
-	struct history_move m = { .key = k, .from = gw2->tag, .to = gw1->tag, .at_s = SMALL_NOW - 30, .why = "down" };
+	struct history_move m = {
+		.key = k, .from = gateway_tag(gw2), .to = gateway_tag(gw1), .at_s = SMALL_NOW - 30, .why = "down",
+	};
 	struct explain e;
 
 	(void)state;
@@ -217,7 +229,7 @@ test_a_key(void **state)
 	assert_int_equal(e.home, EXPLAIN_NOWHERE);
 	assert_int_equal(e.fate, EXPLAIN_NEW);
 	assert_string_equal(selectors_of(GAME, &e), "header:X-Player-Id query:player cookie:SID");
-	small_bind(d, GAME, "alice", gw1->tag, SMALL_NOW - 100);
+	small_bind(d, GAME, "alice", gateway_tag(gw1), SMALL_NOW - 100);
 	history_add(d->shared.history, &m);
 	for (unsigned i = 0; i < 2; i++) {	/* asking renews nothing */
 		e = explained(GAME, SLICE_LIT("alice"));
@@ -249,8 +261,8 @@ test_a_key_that_is_hashed(void **state)
 	assert_non_null(owner);
 	assert_int_equal(e.home, EXPLAIN_HASHED);
 	assert_ptr_equal(e.gateway, owner);
-	other = d->pool[HASH]->gateway[1 - owner->index];
-	small_bind(d, HASH, "alice", other->tag, SMALL_NOW);
+	other = d->edition->pool[HASH]->gateway[d->edition->pool[HASH]->gateway[0] == owner];
+	small_bind(d, HASH, "alice", gateway_tag(other), SMALL_NOW);
 	e = explained(HASH, SLICE_LIT("alice"));
 	assert_int_equal(e.home, EXPLAIN_BOUND);
 	assert_ptr_equal(e.gateway, other);
@@ -269,7 +281,7 @@ test_a_signed_key(void **state)
 	(void)state;
 	src.signature = s;
 	signature_make(s, SLICE_LIT("alice"), text + 6);
-	small_bind(d, GAME, "alice", g->tag, SMALL_NOW);
+	small_bind(d, GAME, "alice", gateway_tag(g), SMALL_NOW);
 	explain_text(&src, slice_make(text, sizeof text), SMALL_NOW, &e);
 	assert_string_equal(e.why, "");
 	assert_ptr_equal(e.gateway, g);
@@ -294,7 +306,7 @@ test_another_balancers_cookie(void **state)
 	struct explain e;
 
 	(void)state;
-	if (!legacy_digest(&g->addr, digest))
+	if (!legacy_digest(gateway_address(g), digest))
 		skip();
 	for (unsigned i = 0; i < sizeof digest; i++)
 		sprintf(text + strlen(text), "%02x", digest[i]);
@@ -324,8 +336,8 @@ test_an_address(void **state)
 	struct explain e;
 
 	(void)state;
-	small_bind(d, NET, "10.1.2.0/24", small_gateway(d, NET, "n1")->tag, SMALL_NOW);
-	small_bind(d, NET, "2001:db8::/64", small_gateway(d, NET, "n1")->tag, SMALL_NOW);
+	small_bind(d, NET, "10.1.2.0/24", gateway_tag(small_gateway(d, NET, "n1")), SMALL_NOW);
+	small_bind(d, NET, "2001:db8::/64", gateway_tag(small_gateway(d, NET, "n1")), SMALL_NOW);
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		e = explained(NET, slice_of(texts[i]));
 		assert_int_equal(e.home, EXPLAIN_BOUND);

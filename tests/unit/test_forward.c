@@ -14,11 +14,11 @@
 #define ID  "0123456789abcdef"
 #define AT  "Sun, 06 Nov 1994 08:49:37 GMT"
 
-static char pool_name[] = "game", gateway_name[] = "gw1", address[] = "127.0.0.1:1", cookie_name[] = "STICKYD",
+static char pool_name[] = "game", name_of_gateway[] = "gw1", address[] = "127.0.0.1:1", cookie_name[] = "STICKYD",
 	    slash[] = "/", cookie_selector[] = "cookie";
 static struct conf_selector selectors[] = { { .kind = CONF_SELECTOR_COOKIE, .text = cookie_selector } };
 
-static struct conf_gateway gateway = { .name = gateway_name, .address = address, .weight = 1 };
+static struct conf_gateway gateway = { .name = name_of_gateway, .address = address, .weight = 1 };
 static struct conf_pool cf = { .name = pool_name,
 	.gateway = &gateway,
 	.gateways = 1,
@@ -29,6 +29,7 @@ static struct conf_pool cf = { .name = pool_name,
 static struct exchange *x;
 static struct client client;
 static struct proxy proxy;
+static struct scene scene = { .proxy = &proxy };
 static struct door door = { .proxy = &proxy };
 static struct service service = { .conf = &cf };
 static struct seal_ring *ring;
@@ -56,12 +57,13 @@ setup(void **state)
 	service.affinity = affinity_new(&cf, service.pool, &shared, no_report, NULL);
 	ring = seal_ring_parse(SLICE_LIT(KEY "\n"), &line, &why);
 	assert_non_null(ring);
-	proxy.tools.sealer = sealer_new(ring);
-	proxy.tools.scratch = scratch;
+	scene.tools.sealer = sealer_new(ring);
+	scene.tools.scratch = scratch;
 	client.door = &door;
 	assert_true(addr_parse(SLICE_LIT("192.0.2.7:1234"), &client.peer));
 	x->client = &client;
 	x->proxy = &proxy;
+	x->scene = &scene;
 	x->service = &service;
 	x->request_id = SLICE_LIT(ID);
 	return 0;
@@ -71,7 +73,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	sealer_free(proxy.tools.sealer);
+	sealer_free(scene.tools.sealer);
 	seal_ring_free(ring);
 	affinity_free(service.affinity);
 	pool_free(service.pool);
@@ -293,7 +295,7 @@ cache_control_with_a_cookie(void **state)
 
 	(void)state;
 	parse(H1_REQUEST, SLICE_LIT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), &x->head);
-	assert_int_equal(affinity_choose(service.affinity, &proxy.tools, &rq, &x->choice), AFFINITY_GO);
+	assert_int_equal(affinity_choose(service.affinity, &scene.tools, &rq, &x->choice), AFFINITY_GO);
 	assert_non_null(x->choice.gateway);
 	assert_true(x->choice.issue);
 	x->keep_client = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Columns that stand below one another, and no byte that a terminal would obey. */
+/* Columns that stand below one another, in as much room as there is. */
 #include "ctl/grid.h"
 
 #include <setjmp.h>
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -63,28 +64,105 @@ test_nothing(void **state)
 	grid_fini(&g);
 }
 
+/* A table as it is in a narrow terminal: the columns that matter less are left out, and the last goes on below. */
 static void
-test_safe(void **state)
+test_narrow(void **state)
 {
+	static const unsigned char spare[] = { 1, 2 };
 	static const struct {
-		const char *text, *safe;
+		size_t width;
+		bool is_cut;
+		const char *text;
 	} cases[] = {
-		{ "", "" },
-		{ "plain", "plain" },
-		{ "\x1b[2Jx", "\\x1b[2Jx" },
-		{ "a\nb\tc\x7f", "a\\x0ab\\x09c\\x7f" },
-		{ "\xc2\x9b" "2J", "\\x9b2J" },		/* CSI as one character of C1 */
-		{ "\xc2\xa0\xc3\xbc\xe2\x82\xac", "\xc2\xa0\xc3\xbc\xe2\x82\xac" },
-		{ "\xc2", "\xc2" },
+		{ 0, false,
+		  "NAME  ADDRESS    N  WHY\n"
+		  "gw1   10.0.0.1  12  it was told so by an operator\n" },
+		{ 80, false,
+		  "NAME  ADDRESS    N  WHY\n"
+		  "gw1   10.0.0.1  12  it was told so by an operator\n" },
+		{ 40, false,
+		  "NAME  ADDRESS    N  WHY\n"
+		  "gw1   10.0.0.1  12  it was told so by an\n"
+		  "                    operator\n" },
+		{ 39, false,
+		  "NAME   N  WHY\n"
+		  "gw1   12  it was told so by an operator\n" },
+		{ 30, true,
+		  "NAME  WHY\n"
+		  "gw1   it was told so by an op\xe2\x80\xa6\n" },
+		{ 15, false,
+		  "NAME  WHY\n"
+		  "gw1   it was\n"
+		  "      told so\n"
+		  "      by an\n"
+		  "      operator\n" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		char *safe = grid_safe(cases[i].text);
+		static const char *const cells[] = {
+			"NAME", "ADDRESS", "N", "WHY", "gw1", "10.0.0.1", "12", "it was told so by an operator",
+		};
+		struct grid g;
+		char *text;
 
-		assert_string_equal(safe, cases[i].safe);
-		free(safe);
+		grid_init(&g, 4, BIT(2));
+		for (size_t k = 0; k < COUNT(cells); k++)
+			grid_add(&g, cells[k]);
+		g.is_cut = cases[i].is_cut;
+		grid_fit(&g, cases[i].width, spare, COUNT(spare));
+		text = printed(&g, "");
+		assert_string_equal(text, cases[i].text);
+		free(text);
+		grid_fini(&g);
 	}
+}
+
+static void
+test_colours(void **state)
+{
+	struct grid g;
+	char *text;
+
+	(void)state;
+	grid_init(&g, 2, 0);
+	grid_add(&g, "up");
+	grid_paint(&g, GRID_GOOD);
+	grid_add(&g, "a long word-that-is-cut-anywhere \x1b");
+	grid_paint(&g, GRID_BAD);
+	grid_fit(&g, 14, NULL, 0);
+	text = printed(&g, "");
+	assert_null(strchr(text, '\x1b'));
+	free(text);
+	g.has_colour = true;
+	text = printed(&g, "");
+	assert_string_equal(text,
+	    "\x1b[32mup\x1b[0m  \x1b[31ma long\x1b[0m\n"
+	    "    \x1b[31mword-that-\x1b[0m\n"
+	    "    \x1b[31mis-cut-any\x1b[0m\n"
+	    "    \x1b[31mwhere \\x1b\x1b[0m\n");
+	free(text);
+	grid_fini(&g);
+}
+
+static void
+test_some_rows(void **state)
+{
+	char *text;
+	size_t n;
+	FILE *to = open_memstream(&text, &n);
+	struct grid g;
+
+	(void)state;
+	grid_init(&g, 1, BIT(0));
+	for (unsigned i = 8; i < 12; i++)
+		grid_addf(&g, "%u", i);
+	grid_print_rows(&g, "", 1, 2, to);
+	grid_print_rows(&g, "", 3, 9, to);
+	fclose(to);
+	assert_string_equal(text, " 9\n10\n11\n");
+	free(text);
+	grid_fini(&g);
 }
 
 int
@@ -93,7 +171,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_columns),
 		cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_safe),
+		cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_colours),
+		cmocka_unit_test(test_some_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,22 @@ test_accept(void **state)
 	assert_false(handshake_accept(SLICE_NONE, accept));
 }
 
+static void
+test_keys_of_our_own(void **state)
+{
+	static struct head head;
+	char key[HANDSHAKE_KEY], other[HANDSHAKE_KEY], text[512];
+	const char *why = NULL;
+
+	(void)state;
+	handshake_draw_key(key);
+	handshake_draw_key(other);
+	assert_memory_not_equal(key, other, sizeof key);
+	snprintf(text, sizeof text, GET UPGRADE VERSION "Sec-WebSocket-Key: %.*s\r\n\r\n", HANDSHAKE_KEY, key);
+	parse(H1_REQUEST, text, &head);
+	assert_int_equal(handshake_request(&head, &why), HANDSHAKE_WANTED);
+}
+
 #define OFFER "Sec-WebSocket-Protocol: chat, Super\r\nSec-WebSocket-Protocol: v2.json\r\n"
 
 static void
@@ -137,6 +153,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_accept),
+		cmocka_unit_test(test_keys_of_our_own),
 		cmocka_unit_test(test_responses),
 	};
 

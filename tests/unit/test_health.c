@@ -187,7 +187,8 @@ on_first_round(void *arg)
 static void
 made_init(struct made *m, enum conf_check check, unsigned port, unsigned gateways)
 {
-	static char pool_name[] = "game", path[] = "/healthz?a=b";
+	static char pool_name[] = "game", path[] = "/healthz?a=b", method[] = "GET";
+	static struct conf_range well = { 200, 399 };
 
 	memset(m, 0, sizeof *m);
 	snprintf(m->address, sizeof m->address, "127.0.0.1:%u", port);
@@ -197,7 +198,7 @@ made_init(struct made *m, enum conf_check check, unsigned port, unsigned gateway
 	}
 	m->cf = (struct conf_pool){
 		.name = pool_name, .gateway = m->gateway, .gateways = gateways,
-		.check = check, .check_path = path, .check_expect_low = 200, .check_expect_high = 399,
+		.check = check, .check_path = path, .check_method = method, .check_expect = &well, .check_expects = 1,
 		.check_interval_ms = 10, .check_timeout_ms = 1000, .check_rise = 2, .check_fall = 3,
 	};
 	said[0] = '\0';
@@ -251,6 +252,29 @@ tear_down(void **state)
 	return 0;
 }
 
+/* True: the last one was one too many. */
+static bool
+note(struct gateway *g, enum gateway_failure what, unsigned n)
+{
+	bool look = false;
+
+	while (n-- > 0)
+		look = gateway_note_failure(g, what);
+	return look;
+}
+
+static bool
+fail_connects(struct gateway *g, unsigned n)
+{
+	return note(g, GATEWAY_CONNECT_FAILED, n);
+}
+
+static bool
+fail_answers(struct gateway *g, unsigned n)
+{
+	return note(g, GATEWAY_ANSWER_FAILED, n);
+}
+
 /* --- the tests --- */
 
 static void
@@ -263,8 +287,7 @@ test_none(void **state)
 	made_init(&m, CONF_CHECK_NONE, 1, 2);
 	g = made_start(&m);
 	assert_int_equal(rounds, 1);
-	for (unsigned i = 0; i < 10 * GATEWAY_CONNECTS_ARE_A_CHECK; i++)
-		(void)gateway_connect_failed(g);
+	assert_true(fail_connects(g, 10 * GATEWAY_CONNECTS_ARE_A_CHECK));
 	health_look(m.health);
 	assert_int_equal(gateway_state(g), GATEWAY_UP);
 	made_end(&m);
@@ -394,16 +417,6 @@ test_connect_times_out(void **state)
 	close(fd);
 }
 
-static bool
-fail_connects(struct gateway *g, unsigned n)
-{
-	bool look = false;
-
-	while (n-- > 0)
-		look = gateway_connect_failed(g);
-	return look;
-}
-
 /* What workers saw counts at once, and brings the next check forward: the interval here is an hour. */
 static void
 test_failed_connects(void **state)
@@ -475,6 +488,189 @@ test_many_take_turns(void **state)
 	assert_int_equal(said_times, MANY);
 	made_end(&m);
 	server_close(&s);
+}
+
+/* Checks are content, traffic is not: two of three are set aside, never the last, and they come back in time. */
+static void
+test_eject(void **state)
+{
+	struct made m;
+	struct gateway *g;
+
+	(void)state;
+	made_init(&m, CONF_CHECK_NONE, 1, 3);
+	m.cf.eject_after = 5;
+	m.cf.eject_time_ms = 300;
+	g = made_start(&m);
+	assert_false(fail_answers(g, 4));
+	health_look(m.health);
+	assert_int_equal(gateway_state(g), GATEWAY_UP);
+	assert_true(fail_answers(g, 1));
+	health_look(m.health);
+	assert_int_equal(gateway_state(g), GATEWAY_DOWN);
+	assert_string_equal(gateway_why(g), "5 failures in a row: set aside for 0.3 s");
+	assert_true(fail_answers(m.pool->gateway[1], 5));
+	assert_true(fail_answers(m.pool->gateway[2], 5));
+	health_look(m.health);
+	assert_int_equal(gateway_state(m.pool->gateway[1]), GATEWAY_DOWN);
+	assert_int_equal(gateway_state(m.pool->gateway[2]), GATEWAY_UP);
+	until(gateway_state(g) == GATEWAY_UP);
+	assert_string_equal(gateway_why(g), "its time aside is over");
+	until(gateway_state(m.pool->gateway[1]) == GATEWAY_UP);
+	made_end(&m);
+}
+
+/* Whoever is set aside comes back when he is the last one that could be up. */
+static void
+test_pardon(void **state)
+{
+	struct made m;
+	struct gateway *g;
+
+	(void)state;
+	made_init(&m, CONF_CHECK_NONE, 1, 2);
+	m.cf.eject_after = 1;
+	m.cf.eject_time_ms = 3600 * 1000;
+	g = made_start(&m);
+	assert_true(fail_answers(g, 1));
+	health_look(m.health);
+	assert_int_equal(gateway_state(g), GATEWAY_DOWN);
+	gateway_take_down(m.pool->gateway[1]);
+	until(gateway_state(g) == GATEWAY_UP);
+	assert_string_equal(gateway_why(g), "nobody else of its pool is up");
+	made_end(&m);
+}
+
+static void
+on_state(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Deadlines and slow starts go by without anybody asking. */
+static void
+test_time(void **state)
+{
+	struct made m;
+	struct gateway *g;
+	unsigned changes = 0;
+
+	(void)state;
+	made_init(&m, CONF_CHECK_NONE, 1, 2);
+	m.cf.slow_start_ms = 1000;
+	g = made_start(&m);
+	health_on_change(m.health, on_state, &changes);
+	gateway_drain(g, clock_coarse_ms() + 150, false);
+	assert_int_equal(changes, 1);
+	until(gateway_state(g) == GATEWAY_LEAVING);
+	gateway_ready(g);
+	assert_int_equal(changes, 3);
+	assert_int_equal(gateway_share(g), 1);
+	until(gateway_share(g) > 1 && gateway_share(g) < GATEWAY_WHOLE);
+	until(gateway_share(g) == GATEWAY_WHOLE);
+	until(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED) == 0);	/* nothing more is due */
+	made_end(&m);
+}
+
+/* Its answer asks for a drain, from the first time until it does no more. */
+static void
+test_asks_for_drain(void **state)
+{
+	static const char drain[] = "HTTP/1.1 200 OK\r\nX-Stickyd-State: drain\r\nContent-Length: 0\r\n\r\n",
+	    none[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+	    broken[] = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+	struct server s = { .answer = drain };
+	struct made m;
+	struct gateway *g;
+
+	(void)state;
+	server_open(&s, 0);
+	made_init(&m, CONF_CHECK_HTTP, s.port, 1);
+	m.cf.drain_deadline_ms = 3600 * 1000;
+	g = made_start(&m);
+	until(gateway_state(g) == GATEWAY_DRAINING);
+	assert_string_equal(gateway_why(g), "it asks for a drain");
+	assert_in_range(gateway_deadline_ms(g), clock_coarse_ms() + 3590 * 1000, clock_coarse_ms() + 3600 * 1000);
+	assert_string_equal(gateway_check(g).what, "status 200");
+	s.answer = broken;			/* it restarts: that is no other word */
+	until(gateway_state(g) == GATEWAY_DOWN);
+	assert_true(gateway_asks_for_drain(g));
+	s.answer = none;
+	until(gateway_state(g) == GATEWAY_UP);
+	assert_int_equal(gateway_deadline_ms(g), 0);
+	made_end(&m);
+	server_close(&s);
+}
+
+/* What the lead thread does at a reload. */
+static void
+made_follow(struct made *m, struct made *before)
+{
+	m->pool = pool_new(&m->cf, no_report, NULL);
+	assert_non_null(m->pool);
+	pool_adopt(&m->pool, 1, &before->pool, 1);
+	pool_leave_behind(&before->pool, 1, &m->pool, 1);
+	m->health = before->health;
+	health_update(m->health, &m->pool, 1);
+	pool_free(before->pool);
+}
+
+/* A reload: who is kept keeps what was found, who is new is looked at, who is gone is not any more. */
+static void
+test_update(void **state)
+{
+	struct server s = { .closes = true }, other = { .closes = true };
+	struct made was, is, then;
+	struct gateway *kept;
+	unsigned accepted;
+
+	(void)state;
+	server_open(&s, 0);
+	server_open(&other, 0);
+	made_init(&was, CONF_CHECK_TCP, s.port, 3);
+	was.cf.check_interval_ms = 3600 * 1000;
+	kept = made_start(&was);
+	until(rounds == 1);
+	gateway_judge(kept, false, "the test says so");
+	accepted = s.accepted;
+
+	made_init(&is, CONF_CHECK_TCP, s.port, 2);
+	is.cf.check_interval_ms = 3600 * 1000;
+	is.gateway[1].name = (char[]){ "other" };
+	is.gateway[1].address = mem_printf("127.0.0.1:%u", other.port);
+	made_follow(&is, &was);
+	until(other.accepted == 1);
+	for (unsigned i = 0; i < 10; i++)
+		turn_once();
+	assert_int_equal(s.accepted, accepted);
+	assert_ptr_equal(is.pool->gateway[0], kept);
+	assert_int_equal(gateway_state(kept), GATEWAY_DOWN);
+	assert_int_equal(rounds, 0);			/* the first round was before the reload */
+
+	/* and once more, with shorter intervals, in mid-look too */
+	made_init(&then, CONF_CHECK_TCP, s.port, 3);
+	made_follow(&then, &is);
+	free(is.gateway[1].address);
+	until(gateway_state(kept) == GATEWAY_UP);
+	for (unsigned i = 0; i < 20; i++) {
+		turn_once();
+		health_update(then.health, &then.pool, 1);
+	}
+
+	/* then nobody is looked at: what was found is void */
+	gateway_judge(kept, false, "the test says so");
+	made_init(&is, CONF_CHECK_NONE, s.port, 3);
+	made_follow(&is, &then);
+	assert_int_equal(gateway_state(kept), GATEWAY_UP);
+	assert_string_equal(gateway_why(kept), "not checked");
+	turn_once();
+	accepted = s.accepted;
+	for (unsigned i = 0; i < 10; i++)
+		turn_once();
+	assert_int_equal(s.accepted, accepted);
+	made_end(&is);
+	server_close(&s);
+	server_close(&other);
 }
 
 struct dues {
@@ -591,6 +787,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_http_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_connect_times_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failed_connects, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_eject, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pardon, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_time, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_asks_for_drain, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_update, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_take_turns, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_spread, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_own_trouble, set_up, tear_down),

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <netinet/tcp.h>
+
 #include "base/log.h"
 #include "wire.h"
 
@@ -46,6 +48,16 @@ teardown(void **state)
 	return 0;
 }
 
+static int
+vanish_of(const struct port *p)
+{
+	int ms;
+	socklen_t len = sizeof ms;
+
+	assert_int_equal(getsockopt(p->socket[0].fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &len), 0);
+	return ms;
+}
+
 static struct conf *
 conf_with(const char *bind, const char *more)
 {
@@ -63,22 +75,22 @@ static void
 a_socket_for_each(void **state)
 {
 	struct conf *c = conf_with("127.0.0.1:0, 127.0.0.2:0", "");
-	struct listener *l = listener_new(&c->listener[0], 3, 30000, false, report, NULL);
+	struct listener *l = listener_new(&c->listener[0], 3, 30000, NULL, false, report, NULL);
 
 	(void)state;
 	assert_non_null(l);
-	assert_int_equal(l->binds, 2);
-	assert_true(listener_listen(l));
-	for (size_t i = 0; i < l->binds; i++) {
-		int fd = wire_connect(&l->bind[i].addr.sa.v4);
+	assert_int_equal(l->ports, 2);
+	assert_true(listener_listen(l, report, NULL));
+	for (size_t i = 0; i < l->ports; i++) {
+		int fd = wire_connect(&l->port[i]->addr.sa.v4);
 
 		close(fd);
 		for (unsigned w = 0; w < 3; w++) {
 			struct sockaddr_in at;
 			socklen_t len = sizeof at;
 
-			assert_int_equal(getsockname(l->bind[i].fd[w], (struct sockaddr *)&at, &len), 0);
-			assert_int_equal(ntohs(at.sin_port), addr_port(&l->bind[i].addr));
+			assert_int_equal(getsockname(l->port[i]->socket[w].fd, (struct sockaddr *)&at, &len), 0);
+			assert_int_equal(ntohs(at.sin_port), addr_port(&l->port[i]->addr));
 		}
 	}
 	listener_free(l);
@@ -96,12 +108,12 @@ a_port_in_use(void **state)
 	struct listener *l;
 
 	(void)state;
-	assert_null(listener_new(&c->listener[0], 2, 0, false, report, NULL));
+	assert_null(listener_new(&c->listener[0], 2, 0, NULL, false, report, NULL));
 	assert_int_equal(reports, 1);
 	assert_non_null(strstr(reported, "test.ini:2: [listener l] bind: '127.0.0.1:"));
 	assert_non_null(strstr(reported, "Address already in use"));
 	/* checking a configuration whose daemon runs is no mistake */
-	l = listener_new(&c->listener[0], 2, 0, true, report, NULL);
+	l = listener_new(&c->listener[0], 2, 0, NULL, true, report, NULL);
 	assert_non_null(l);
 	assert_int_equal(reports, 1);
 	listener_free(l);
@@ -115,15 +127,15 @@ static void
 another_daemon(void **state)
 {
 	struct conf *c = conf_with("127.0.0.1:0", ""), *second;
-	struct listener *l = listener_new(&c->listener[0], 2, 0, false, report, NULL);
+	struct listener *l = listener_new(&c->listener[0], 2, 0, NULL, false, report, NULL);
 	char *bind;
 
 	(void)state;
 	assert_non_null(l);
-	assert_true(listener_listen(l));
-	bind = mem_printf("127.0.0.1:%u", addr_port(&l->bind[0].addr));
+	assert_true(listener_listen(l, report, NULL));
+	bind = mem_printf("127.0.0.1:%u", addr_port(&l->port[0]->addr));
 	second = conf_with(bind, "");
-	assert_null(listener_new(&second->listener[0], 2, 0, false, report, NULL));
+	assert_null(listener_new(&second->listener[0], 2, 0, NULL, false, report, NULL));
 	assert_int_equal(reports, 1);
 	listener_free(l);
 	conf_free(c);
@@ -137,9 +149,53 @@ not_our_address(void **state)
 	struct conf *c = conf_with("203.0.113.1:0, 127.0.0.1:0, 203.0.113.2:0", "");
 
 	(void)state;
-	assert_null(listener_new(&c->listener[0], 2, 0, false, report, NULL));
+	assert_null(listener_new(&c->listener[0], 2, 0, NULL, false, report, NULL));
 	assert_int_equal(reports, 2); /* each, not the first alone */
 	conf_free(c);
+}
+
+/* The next edition of a listener: a port of the one before is no mistake, a new one is bound, and who came in by the
+ * old is counted out by the new, under the new limits. */
+static void
+the_next_edition(void **state)
+{
+	struct conf *c = conf_with("127.0.0.1:0", ""), *next;
+	struct listener *old = listener_new(&c->listener[0], 2, 30000, NULL, false, report, NULL), *l;
+	struct port_source ports = { .inherited = NULL };
+	struct addr a;
+	char *bind;
+	bool counted;
+
+	(void)state;
+	assert_true(listener_listen(old, report, NULL));
+	listener_note_come(old);
+	assert_true(addr_parse(SLICE_LIT("10.0.0.1:1"), &a));
+	bind = mem_printf("127.0.0.1:%u, 127.0.0.1:0", addr_port(&old->port[0]->addr));
+	next = conf_with(bind, "max_connections_per_ip = 1");
+	listener_offer_ports(old, &ports);
+	l = listener_new(&next->listener[0], 7, 20000, &ports, false, report, NULL);
+	assert_non_null(l);
+	assert_int_equal(l->port[1]->workers, 2); /* there are no more until a restart */
+	assert_int_equal(l->guests->workers, 2);
+	assert_ptr_equal(l->port[0], old->port[0]);
+	assert_int_equal(vanish_of(l->port[0]), 30000); /* nothing in force is changed yet */
+	assert_int_equal(vanish_of(l->port[1]), 20000);
+	assert_true(listener_listen(l, report, NULL));
+	listener_adopt(l, old);
+	assert_int_equal(vanish_of(l->port[0]), 20000);
+	assert_int_equal(listener_connections(l), 1);
+	assert_true(iplimit_enter(l->guests->iplimit, &a, 1, &counted));
+	assert_false(iplimit_enter(l->guests->iplimit, &a, 1, &counted));
+	listener_free(old);
+	listener_note_gone(l);
+	assert_int_equal(listener_connections(l), 0);
+	listener_adopt(l, NULL); /* one that was not there before */
+	port_source_fini(&ports);
+	listener_free(l);
+	conf_free(c);
+	conf_free(next);
+	free(bind);
+	assert_int_equal(reports, 0);
 }
 
 static void
@@ -148,8 +204,8 @@ whom_it_admits_and_trusts(void **state)
 	struct conf *c =
 	    conf_with("127.0.0.1:0", "allow = 10.0.0.0/8, ::1\ndeny = 10.1.0.0/16\ntrusted_proxies = 10.2.0.0/16");
 	struct conf *open = conf_with("127.0.0.1:0", "");
-	struct listener *l = listener_new(&c->listener[0], 1, 0, false, report, NULL);
-	struct listener *all = listener_new(&open->listener[0], 1, 0, false, report, NULL);
+	struct listener *l = listener_new(&c->listener[0], 1, 0, NULL, false, report, NULL);
+	struct listener *all = listener_new(&open->listener[0], 1, 0, NULL, false, report, NULL);
 	static const struct {
 		const char *peer;
 		bool admitted, trusted;
@@ -186,6 +242,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_port_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_our_address, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_next_edition, setup, teardown),
 		cmocka_unit_test_setup_teardown(whom_it_admits_and_trusts, setup, teardown),
 	};
 

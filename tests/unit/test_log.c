@@ -25,6 +25,16 @@ sink(enum log_level level, struct slice text)
 	times++;
 }
 
+static unsigned overheard;
+
+static void
+tee(enum log_level level, struct slice text)
+{
+	assert_int_equal(level, LOG_LEVEL_WARN);
+	assert_true(slice_eq(text, SLICE_LIT("for both\\x0a")));
+	overheard++;
+}
+
 static int
 setup(void **state)
 {
@@ -91,6 +101,19 @@ long_lines_are_cut(void **state)
 	assert_int_equal(said_n % 4, 0); /* no escape is cut in two */
 }
 
+static void
+two_hear_it(void **state)
+{
+	(void)state;
+	log_tee(tee);
+	log_warn("for both\n");
+	log_debug("for none");
+	log_tee(NULL);
+	log_warn("for one");
+	assert_int_equal(overheard, 1);
+	assert_int_equal(times, 2);
+}
+
 int
 main(void)
 {
@@ -98,6 +121,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_line_stays_a_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_lines_are_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_hear_it, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,7 @@ wakes_for_a_timer(void **state)
 	for (unsigned i = 0; i < 10 && happened_n == 0; i++)
 		loop_turn(*state);
 	assert_string_equal(happened, "t");
-	assert_true(clock_coarse_ms() >= due);
+	assert_true(clock_exact_us() / 1000 >= due);
 }
 
 /* Unwatched, it is not called again, though it asked to go on. */
@@ -151,6 +151,60 @@ unwatched(void **state)
 	close(fd[1]);
 }
 
+static uint64_t
+turns(const struct loop_lag *lag)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < LOOP_LAG_BUCKETS; i++)
+		all += counter_read(&lag->bucket[i]);
+	return all;
+}
+
+static void
+on_slow(struct watch *w, uint32_t events)
+{
+	uint64_t end_us = clock_exact_us() + 21000;
+
+	(void)w;
+	(void)events;
+	while (clock_exact_us() < end_us)
+		;
+}
+
+/* A turn's length is what it did, not what it waited. */
+static void
+tells_its_lag(void **state)
+{
+	struct loop_lag *lag = loop_lag(*state);
+	struct thing t = { .loop = *state };
+	uint64_t late = 0, max;
+	struct watch slow;
+
+	timer_init(&t.timer, on_timer);
+	loop_timer_by(*state, &t.timer, clock_coarse_ms() + 30);
+	while (happened_n == 0)
+		loop_turn(*state);
+	assert_int_not_equal(turns(lag), 0);
+	assert_true(counter_read(&lag->sum_us) < 30000);
+	wire_turns(*state, 5);
+	late = turns(lag);
+	watch_init(&slow, on_slow);
+	loop_again(*state, &slow);
+	loop_turn(*state);
+	assert_int_equal(turns(lag), late + 1);
+	for (unsigned i = late = 0; i < LOOP_LAG_BUCKETS; i++)
+		if (loop_lag_bound_us[i] > 20000)
+			late += counter_read(&lag->bucket[i]);
+	assert_int_not_equal(late, 0);
+	max = atomic_load(&lag->max_us);
+	assert_true(max >= 21000);
+	assert_int_equal(loop_lag_take_peak(lag), max);
+	assert_true(loop_lag_take_peak(lag) < max);
+	wire_turn(*state);
+	assert_true(atomic_load(&lag->max_us) >= max);
+}
+
 static void
 frees_what_waits(void **state)
 {
@@ -171,6 +225,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(going_on_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(wakes_for_a_timer, setup, teardown),
 		cmocka_unit_test_setup_teardown(unwatched, setup, teardown),
+		cmocka_unit_test_setup_teardown(tells_its_lag, setup, teardown),
 		cmocka_unit_test_setup_teardown(frees_what_waits, setup, teardown),
 	};
 

@@ -66,13 +66,24 @@ made_pool(struct made *m, enum conf_balance balance, const unsigned *weight, uns
 	return m->pool;
 }
 
+/* Its index in the pool. */
+static unsigned
+place_of(const struct pool *p, const struct gateway *g)
+{
+	unsigned i = 0;
+
+	while (p->gateway[i] != g)
+		i++;
+	return i;
+}
+
 /* Chooses and keeps the reservation, gives back the reference; '-' where nobody is up, '+' where all are full. */
 static char
 choose_for(struct pool *p, const struct pool_wish *w)
 {
 	enum pool_lack lack;
 	struct gateway *g = pool_choose(p, w, &lack);
-	char name = g != NULL ? g->name[0] : lack == POOL_IS_FULL ? '+' : '-';
+	char name = g != NULL ? gateway_name(g)[0] : lack == POOL_IS_FULL ? '+' : '-';
 
 	assert_int_equal(g != NULL, lack == POOL_LACKS_NOTHING);
 	gateway_unref(g);
@@ -216,7 +227,7 @@ test_never_chosen(void **state)
 		struct pool *p = made_pool(&m, balances[i], weight, 4);
 		struct pool_tried tried = { .n = 1, .gateway = { p->gateway[2] } };
 
-		gateway_set_state(p->gateway[1], GATEWAY_DOWN, "the test says so");
+		gateway_judge(p->gateway[1], false, "the test says so");
 		for (unsigned k = 0; k < 100; k++) {
 			char got = choose(p, &tried);
 
@@ -264,10 +275,57 @@ test_find_tag(void **state)
 		weight[i] = 1;
 	p = made_pool(&m, CONF_BALANCE_LEASTCONN, weight, MANY);
 	for (unsigned i = 0; i < MANY; i++) {
-		assert_ptr_equal(pool_find_tag(p, p->gateway[i]->tag), p->gateway[i]);
-		assert_null(pool_find_tag(p, p->gateway[i]->tag + 1));
+		assert_ptr_equal(pool_find_tag(p, gateway_tag(p->gateway[i])), p->gateway[i]);
+		assert_null(pool_find_tag(p, gateway_tag(p->gateway[i]) + 1));
 	}
 	assert_null(pool_find_tag(p, 0));
+	pool_free(p);
+}
+
+/* A gateway at its slow start's beginning has a 256th of its share; alone it is chosen none the less. */
+static void
+test_shares(void **state)
+{
+	static const enum conf_balance balances[] = {
+		CONF_BALANCE_ROUNDROBIN, CONF_BALANCE_LEASTCONN, CONF_BALANCE_RANDOM,
+	};
+	static const unsigned weight[] = { 1, 1 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(balances); i++) {
+		struct made m;
+		struct pool *p;
+
+		made_conf(&m, balances[i], weight, 2);
+		m.cf.slow_start_ms = 10000;
+		p = m.pool = pool_new(&m.cf, keep_report, NULL);
+		p->random = 12345;
+		gateway_judge(p->gateway[1], false, "the test says so");
+		gateway_judge(p->gateway[1], true, "the test says so");
+		for (unsigned k = 0; k < 2570; k++)
+			(void)choose(p, NULL);
+		assert_in_range(gateway_load(p->gateway[1]), balances[i] == CONF_BALANCE_RANDOM ? 1 : 10, 10);
+		gateway_judge(p->gateway[0], false, "the test says so");
+		for (unsigned k = 0; k < 10; k++)
+			assert_int_equal(choose(p, NULL), 'b');
+		leave_all(p);
+		pool_free(p);
+	}
+}
+
+static void
+test_can_spare(void **state)
+{
+	static const unsigned weight[] = { 1, 1, 0 };
+	struct made m;
+	struct pool *p = made_pool(&m, CONF_BALANCE_LEASTCONN, weight, 3);
+
+	(void)state;
+	assert_true(pool_can_spare(p, p->gateway[0]));
+	assert_true(pool_can_spare(p, p->gateway[2]));
+	gateway_judge(p->gateway[1], false, "the test says so");
+	assert_false(pool_can_spare(p, p->gateway[0]));		/* the third takes nobody */
+	assert_true(pool_can_spare(p, p->gateway[1]));
 	pool_free(p);
 }
 
@@ -312,7 +370,7 @@ test_full_and_backup(void **state)
 		tried = (struct pool_tried){ 3, { p->gateway[0], p->gateway[1], p->gateway[3] } };
 		assert_int_equal(choose(p, &tried), '-');
 		for (unsigned k = 0; k < 4; k++)
-			gateway_set_state(p->gateway[k], GATEWAY_DOWN, "the test says so");
+			gateway_judge(p->gateway[k], false, "the test says so");
 		assert_int_equal(choose(p, NULL), '-');
 		assert_false(pool_has_room(p));
 		leave_all(p);
@@ -337,16 +395,16 @@ test_by_hash(void **state)
 		struct pool_wish w = { .by_hash = true, .hash = key * 0x9e3779b97f4a7c15 };
 		struct gateway *owner = pool_owner(p, w.hash), *without;
 
-		assert_true(owner->index != 3 && owner->index != 5);
-		assert_int_equal(choose_for(p, &w), owner->name[0]);
-		gateway_set_state(p->gateway[4], GATEWAY_DOWN, "the test says so");
+		assert_true(place_of(p, owner) != 3 && place_of(p, owner) != 5);
+		assert_int_equal(choose_for(p, &w), gateway_name(owner)[0]);
+		gateway_judge(p->gateway[4], false, "the test says so");
 		assert_ptr_equal(pool_owner(p, w.hash), owner);
 		without = p->gateway[choose_for(p, &w) - 'a'];
-		if (owner->index == 4)
-			moved_to[without->index]++;
+		if (place_of(p, owner) == 4)
+			moved_to[place_of(p, without)]++;
 		else
 			assert_ptr_equal(without, owner);
-		gateway_set_state(p->gateway[4], GATEWAY_UP, "the test says so");
+		gateway_judge(p->gateway[4], true, "the test says so");
 	}
 	assert_true(moved_to[0] > 50 && moved_to[1] > 150 && moved_to[2] > 50);
 	assert_int_equal(moved_to[3] + moved_to[4] + moved_to[5], 0);
@@ -371,7 +429,7 @@ test_owner(void **state)
 		reversed.gateway[i] = m.gateway[2 - i];
 	q = pool_new(&reversed.cf, keep_report, NULL);
 	for (uint64_t key = 1; key <= 1000; key++)
-		assert_string_equal(pool_owner(p, key << 32)->name, pool_owner(q, key << 32)->name);
+		assert_string_equal(gateway_name(pool_owner(p, key << 32)), gateway_name(pool_owner(q, key << 32)));
 	pool_free(p);
 	pool_free(q);
 }
@@ -385,7 +443,7 @@ test_find_name(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < MANY; i++)
-		assert_ptr_equal(pool_find_name(p, slice_of(p->gateway[i]->name)), p->gateway[i]);
+		assert_ptr_equal(pool_find_name(p, slice_of(gateway_name(p->gateway[i]))), p->gateway[i]);
 	assert_ptr_equal(pool_find_name(p, slice_make("abc", 1)), p->gateway[0]);
 	assert_null(pool_find_name(p, SLICE_NONE));
 	assert_null(pool_find_name(p, SLICE_LIT("A")));
@@ -475,8 +533,8 @@ take_place(struct crowd *c)
 
 	if (g == NULL)
 		return;
-	atomic_fetch_add(&c->got[g->index], 1);
-	if (g->sessions > g->max_sessions)
+	atomic_fetch_add(&c->got[place_of(c->pool, g)], 1);
+	if (gateway_sessions(g) > gateway_max_sessions(g))
 		c->exceeded = true;
 	gateway_unref(g);
 }
@@ -580,6 +638,8 @@ main(void)
 		cmocka_unit_test(test_never_chosen),
 		cmocka_unit_test(test_reference),
 		cmocka_unit_test(test_find_tag),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_can_spare),
 		cmocka_unit_test(test_full_and_backup),
 		cmocka_unit_test(test_by_hash),
 		cmocka_unit_test(test_owner),

@@ -209,6 +209,31 @@ test_pools_and_keys(void **state)
 }
 
 static void
+test_same_ring(void **state)
+{
+	static const struct { struct slice a, b; bool same; } cases[] = {
+		{ SLICE_LIT(KEY_LINE), SLICE_LIT("# the key\n" KEY_A), true },
+		{ SLICE_LIT(KEY_LINE KEY_B), SLICE_LIT(KEY_LINE KEY_B), true },
+		{ SLICE_LIT(KEY_LINE), SLICE_LIT(KEY_B), false },
+		{ SLICE_LIT(KEY_LINE KEY_B), SLICE_LIT(KEY_B "\n" KEY_A), false },
+		{ SLICE_LIT(KEY_LINE KEY_B), SLICE_LIT(KEY_LINE), false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *why;
+		unsigned line;
+		struct seal_ring *a = seal_ring_parse(cases[i].a, &line, &why);
+		struct seal_ring *b = seal_ring_parse(cases[i].b, &line, &why);
+
+		assert_true(a != NULL && b != NULL);
+		assert_int_equal(seal_ring_same(a, b), cases[i].same);
+		seal_ring_free(a);
+		seal_ring_free(b);
+	}
+}
+
+static void
 test_parse_refuses(void **state)
 {
 	static const struct {
@@ -410,6 +435,7 @@ main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_pools_and_keys),
 		cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_same_ring),
 		cmocka_unit_test(test_load_makes_once),
 		cmocka_unit_test(test_load_refuses),
 		cmocka_unit_test(test_load_at_once),

@@ -77,22 +77,22 @@ put_named_seal(FILE *to, char what)
 {
 	switch (what) {
 	case '1':
-		put_seal(to, sealer, name, pool->gateway[0]->tag, NOW, NOW);
+		put_seal(to, sealer, name, gateway_tag(pool->gateway[0]), NOW, NOW);
 		break;
 	case '2':
-		put_seal(to, sealer, name, pool->gateway[1]->tag, NOW, NOW);
+		put_seal(to, sealer, name, gateway_tag(pool->gateway[1]), NOW, NOW);
 		break;
 	case 'g':
 		put_seal(to, sealer, name, 42, NOW, NOW);
 		break;
 	case 'p':
-		put_seal(to, sealer, "login", pool->gateway[0]->tag, NOW, NOW);
+		put_seal(to, sealer, "login", gateway_tag(pool->gateway[0]), NOW, NOW);
 		break;
 	case 'k':
-		put_seal(to, stranger, name, pool->gateway[0]->tag, NOW, NOW);
+		put_seal(to, stranger, name, gateway_tag(pool->gateway[0]), NOW, NOW);
 		break;
 	case 'f':
-		put_seal(to, sealer, name, pool->gateway[0]->tag, NOW + 9999, NOW + 9999);
+		put_seal(to, sealer, name, gateway_tag(pool->gateway[0]), NOW + 9999, NOW + 9999);
 		break;
 	case '@':
 		fputc('@', to);
@@ -222,7 +222,7 @@ check_sealed(const struct sealed_case *cases, size_t n)
 		assert_ptr_equal(seen->found.gateway,
 		    cases[i].gateway != 0 ? pool->gateway[cases[i].gateway - 1] : NULL);
 		if (seen->sight == SELECTOR_GATEWAY)
-			assert_true(seen->found.binding.tag == seen->found.gateway->tag &&
+			assert_true(seen->found.binding.tag == gateway_tag(seen->found.gateway) &&
 			    seen->found.binding.born_s == NOW);
 		if (seen->sight == SELECTOR_GONE)
 			assert_true(seen->found.binding.tag == 42);
@@ -357,7 +357,7 @@ test_many(void **state)
 static void
 test_damaged(void **state)
 {
-	struct seal_binding b = { pool->gateway[0]->tag, NOW, NOW, false };
+	struct seal_binding b = { gateway_tag(pool->gateway[0]), NOW, NOW, false };
 	char seal[SEAL_TEXT], fields[128];
 	size_t n = seal_close(sealer, slice_of(name), &b, seal);
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -432,6 +433,84 @@ test_in_use(void **state)
 	table_free(t);
 }
 
+/* As for another process: by a descriptor that has no name. */
+static void
+test_descriptor(void **state)
+{
+	struct table *t = table_of(5), *back = table_new(KEYS, TTL);
+	int fd = memfd_create("table", MFD_CLOEXEC), pipe_fd[2];
+	const char *why;
+
+	(void)state;
+	assert_true(snapshot_write_fd(fd, t, NOW));
+	assert_true(snapshot_read_fd(fd, back, NOW, &why));
+	assert_int_equal(table_counts(back).keys, 5);
+	assert_memory_equal(table_hash_key(back), table_hash_key(t), TABLE_HASH_KEY);
+	table_free(back);
+	back = table_new(KEYS, TTL);
+	assert_int_equal(ftruncate(fd, 100), 0);
+	assert_false(snapshot_read_fd(fd, back, NOW, &why));
+	assert_string_equal(why, "it is cut short");
+	close(fd);
+	assert_false(snapshot_read_fd(fd, back, NOW, &why));
+	assert_string_equal(why, strerror(EBADF));
+	assert_false(snapshot_write_fd(fd, t, NOW));
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_false(snapshot_read_fd(pipe_fd[0], back, NOW, &why));
+	assert_string_equal(why, "it is no regular file");
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	assert_int_equal(table_counts(back).keys, 0);
+	assert_int_equal(logged, 0);
+	table_free(t);
+	table_free(back);
+}
+
+/* Another process writes it from now on. */
+static void
+test_drop(void **state)
+{
+	struct table *t = table_of(5);
+	struct snapshot *s = snapshot_begin(directory, t, 1);
+
+	(void)state;
+	assert_non_null(s);
+	wait_for(is_written);
+	snapshot_drop(s);
+	assert_int_equal(unlink(path), 0);
+	snapshot_drop(NULL);
+	snapshot_end(s);
+	assert_false(is_there(path));
+	assert_int_equal(logged, 0);
+	table_free(t);
+}
+
+/* A reload: another interval, another directory, and once more after it was dropped. */
+static void
+test_change(void **state)
+{
+	struct table *t = table_of(5);
+	struct snapshot *s = snapshot_begin("/nonexistent", t, 0);
+	struct table_key k = key_of(t, 100);
+
+	(void)state;
+	assert_non_null(s);
+	snapshot_change(s, directory, 1);
+	wait_for(is_written);
+	snapshot_drop(s);
+	assert_int_equal(unlink(path), 0);
+	snapshot_change(s, directory, 1);
+	wait_for(is_written);
+	snapshot_change(s, directory, 0);
+	table_bind(t, &k, 100, NOW, false, NULL);
+	snapshot_end(s);
+	table_free(t);
+	t = table_new(KEYS, UINT32_MAX);
+	assert_true(snapshot_load(directory, t, NOW));
+	assert_int_equal(table_counts(t).keys, 6);
+	table_free(t);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -450,6 +529,9 @@ main(void)
 		TEST(test_at_exit_only),
 		TEST(test_logged_once),
 		TEST(test_in_use),
+		TEST(test_descriptor),
+		TEST(test_drop),
+		TEST(test_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

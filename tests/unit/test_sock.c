@@ -141,6 +141,9 @@ vanished_peers(void **state)
 			assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), cases[i].third_s);
 			assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
 		}
+		sock_set_vanish(fd, 0);
+		assert_int_equal(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+		assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
 		close(fd);
 	}
 	sock_set_vanish(-1, 1000); /* a wish: refused without a word */

@@ -33,6 +33,7 @@ struct proxy {
 	struct store *store;
 };
 static struct proxy one, two;
+static struct list leaving = { &leaving, &leaving };
 
 static void
 on_log(enum log_level level, struct slice text)
@@ -82,7 +83,8 @@ proxy_begin(struct proxy *p)
 static void
 proxy_end(struct proxy *p)
 {
-	store_free(p->store);
+	store_retire(p->store, &leaving);
+	store_end_leaving(&leaving);
 	store_shared_free(p->shared);
 	table_free(p->table);
 	*p = (struct proxy){ .table = NULL };
@@ -134,6 +136,17 @@ begin(struct asker *k, struct proxy *p, const char *key, unsigned proposed)
 	return store_ask(p->store, &k->ask, &q, on_answer);
 }
 
+/* Its index in the pool. */
+static unsigned
+place_of(const struct pool *p, const struct gateway *g)
+{
+	unsigned i = 0;
+
+	while (p->gateway[i] != g)
+		i++;
+	return i;
+}
+
 /* The whole of it; the gateway's number from 1, 0 for one that is not known, -1 for no answer. */
 static int
 asked(struct proxy *p, const char *key, unsigned proposed, enum store_outcome outcome)
@@ -146,7 +159,7 @@ asked(struct proxy *p, const char *key, unsigned proposed, enum store_outcome ou
 	assert_int_equal(k.answer.outcome, outcome);
 	if (outcome == STORE_SILENT)
 		return -1;
-	return k.answer.gateway != NULL ? (int)k.answer.gateway->index + 1 : 0;
+	return k.answer.gateway != NULL ? (int)place_of(pool, k.answer.gateway) + 1 : 0;
 }
 
 /* Is a question refused at once? One that is not is waited for. */
@@ -190,7 +203,7 @@ known(struct proxy *p, const char *key)
 {
 	struct table_binding b;
 
-	return binding(p, key, &b) ? pool_find_tag(pool, b.tag)->index + 1 : 0;
+	return binding(p, key, &b) ? place_of(pool, pool_find_tag(pool, b.tag)) + 1 : 0;
 }
 
 static const char *
@@ -299,7 +312,7 @@ the_first_of_those_that_may_decides(void **state)
 	UNTIL(k.answered);
 	assert_int_equal(k.answer.outcome, STORE_FOUND);
 	assert_int_equal(k.answer.which, 1);
-	assert_string_equal(k.answer.gateway->name, "gw2");
+	assert_string_equal(gateway_name(k.answer.gateway), "gw2");
 	assert_string_equal(held("x"), "gw2");
 	assert_string_equal(held("c"), "gw2");
 }
@@ -403,7 +416,7 @@ a_later_decision_wins(void **state)
 	assert_true(begin(&k, &one, "a", 0));
 	tell(&one, "a", 2);
 	UNTIL(k.answered && counts(&one).waiting == 0);
-	assert_string_equal(k.answer.gateway->name, "gw3");
+	assert_string_equal(gateway_name(k.answer.gateway), "gw3");
 	assert_int_equal(known(&one, "a"), 3);
 	assert_string_equal(held("a"), "gw3");
 }
@@ -649,12 +662,91 @@ the_last_words(void **state)
 	tell(&one, "a", 1);
 	tell(&one, "b", 2);
 	store_end(one.store);
-	store_free(one.store);
+	store_retire(one.store, &leaving);
+	assert_true(list_is_empty(&leaving));
 	one.store = NULL;
 	assert_string_equal(held("a"), "gw2");
 	assert_string_equal(held("b"), "gw3");
 	assert_int_equal(counts(&one).waiting, 0);
 	store_tell(NULL, pool, NULL, 0, NULL);
+}
+
+/* --- reloads --- */
+
+/* What is a worker's of the edition before stays until it has told all, by the loop; nobody waits for it. */
+static void
+the_edition_before(void **state)
+{
+	struct store_shared *shared;
+
+	(void)state;
+	UNTIL(counts(&one).well && asked(&one, "a", 0, STORE_BOUND) == 1);
+	tell(&one, "a", 1);
+	tell(&one, "b", 2);
+	assert_ptr_equal(store_share(one.store), one.store);
+	store_retire(one.store, &leaving);
+	assert_true(list_is_empty(&leaving));		/* it has another user */
+	assert_true(counts(&one).waiting != 0);
+	store_retire(one.store, &leaving);
+	assert_false(list_is_empty(&leaving));
+	shared = one.shared;
+	store_shared_free(shared);			/* which it outlives */
+	one.shared = store_shared_new(&conf, &pool, 1, one.table, on_report, NULL);
+	assert_true(store_shared_is_same(one.shared, two.shared));
+	store_shared_listen(one.shared, base);
+	one.store = store_new(loop, one.shared);
+	UNTIL(list_is_empty(&leaving));
+	assert_string_equal(held("a"), "gw2");
+	assert_string_equal(held("b"), "gw3");
+	store_retire(NULL, &leaving);
+	assert_null(store_share(NULL));
+}
+
+/* Answers that nobody waits for any more do not look at the pool they were asked for, which may be gone. */
+static void
+the_pool_before(void **state)
+{
+	struct pool *now = pool;
+	struct asker k, l;
+
+	(void)state;
+	UNTIL(counts(&one).well && asked(&one, "z", 0, STORE_BOUND) == 1);
+	assert_int_equal(asked(&two, "a", 1, STORE_BOUND), 2);
+	pool = make_pool();
+	assert_true(begin(&k, &one, "a", 0));
+	assert_true(begin(&l, &one, "b", 0));
+	store_cancel(&k.ask);
+	store_cancel(&l.ask);
+	pool_free(pool);
+	pool = now;
+	UNTIL(HOLDS("b", "gw1"));
+}
+
+static void
+what_makes_another(void **state)
+{
+	struct conf_store other = conf;
+	static char user[] = "somebody";
+	struct store_shared *b;
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		other = conf;
+		if (i == 0)
+			other.url.database++;
+		else if (i == 1)
+			other.url.user = user;
+		else if (i == 2)
+			other.ttl_ms += 1000;
+		else if (i == 3)
+			other.timeout_ms++;
+		else
+			other.max_keys++;
+		b = store_shared_new(&other, &pool, 1, one.table, on_report, NULL);
+		assert_non_null(b);
+		assert_false(store_shared_is_same(one.shared, b));
+		store_shared_free(b);
+	}
 }
 
 /* --- a server that is none --- */
@@ -755,6 +847,9 @@ main(void)
 		CASE(read_only),
 		CASE(forbidden),
 		CASE(the_last_words),
+		CASE(the_edition_before),
+		CASE(the_pool_before),
+		CASE(what_makes_another),
 		CASE(answers_that_make_no_sense),
 		CASE(a_server_that_is_not_found),
 	};

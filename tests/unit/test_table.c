@@ -368,6 +368,72 @@ test_restore(void **state)
 	table_free(t);
 }
 
+static void
+test_resize(void **state)
+{
+	struct table *t = table_new(1000, TTL);
+	struct table_binding b;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		bind(t, i, i + 1, 1000 + i / 100);
+	assert_true(table_resize(t, 100000, TTL));
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_true(peek(t, i, 1010, &b));
+		assert_true(b.tag == i + 1 && b.born_s == 1000 + i / 100 && b.seen_s == b.born_s);
+	}
+	for (unsigned i = 1000; i < 100000; i++)
+		bind(t, i, i + 1, 1010);
+	assert_int_equal(table_counts(t).keys, 100000);
+	assert_int_equal(table_counts(t).evicted, 0);
+	/* the order of use is kept: first the newcomers go */
+	for (unsigned i = 0; i < 10; i++) {
+		struct table_key k = key_of(t, i);
+
+		assert_true(table_get(t, &k, 1011, &b));
+	}
+	assert_true(table_resize(t, 20, TTL));
+	assert_int_equal(table_counts(t).keys, 20);
+	assert_int_equal(table_counts(t).evicted, 100000 - 20);
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(is_bound(t, i, 1011));
+	for (unsigned i = 99990; i < 100000; i++)
+		assert_true(is_bound(t, i, 1011));
+	bind(t, 5000000, 1, 1011);
+	assert_false(is_bound(t, 99990, 1011));
+	/* the life alone; and more than there is */
+	assert_true(table_resize(t, 20, 10 * TTL));
+	assert_true(is_bound(t, 0, 1011 + 5 * TTL));
+	assert_true(table_resize(t, 20, TTL));
+	assert_false(is_bound(t, 0, 1011 + 5 * TTL));
+	table_free(t);
+}
+
+/* In shards: exactly as many as there is room for, wherever they fall. */
+static void
+test_resize_shards(void **state)
+{
+	static const size_t sizes[] = { 70000, 200000, 65536, 1000, 64, 100000, 7 };
+	struct table *t = table_new(100000, TTL);
+	unsigned bound = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < COUNT(sizes); round++) {
+		unsigned enough = bound + 2 * (unsigned)sizes[round];
+
+		for (; bound < enough && round != 0; bound++)
+			bind(t, bound, bound, 1000);
+		assert_true(table_resize(t, sizes[round], TTL));
+		assert_in_range(table_counts(t).keys, 0, sizes[round]);
+		if (sizes[round] < 100)
+			continue;		/* so few do not fall on all shards alike */
+		for (; bound < enough + sizes[round] * 2; bound++)
+			bind(t, bound, bound, 1000);
+		assert_int_equal(table_counts(t).keys, sizes[round]);
+	}
+	table_free(t);
+}
+
 #define ROUNDS 20000
 
 static void *
@@ -420,6 +486,69 @@ test_threads(void **state)
 	table_free(t);
 }
 
+/* Keys in use stay, in a table that is resized all the time; and so in what is copied meanwhile. */
+#define HELD 400
+
+static void *
+hold_keys(void *arg)
+{
+	struct table *t = arg;
+	struct table_binding b;
+
+	for (unsigned i = 0; i < 5 * ROUNDS; i++) {
+		struct table_key k = key_of(t, i % HELD);
+
+		if (!table_get(t, &k, 1000, &b) || b.tag != i % HELD)
+			return t;
+		bind(t, HELD + i, 0, 1000);
+	}
+	return NULL;
+}
+
+static void *
+copy_held(void *arg)
+{
+	struct table_entry e[64];
+
+	for (unsigned round = 0; round < 30; round++) {
+		struct table *copy = table_new(200000, TTL);
+		size_t n;
+
+		table_set_hash_key(copy, table_hash_key(arg));
+		for (uint64_t at = 0; (n = table_copy(arg, &at, e, COUNT(e))) != 0;)
+			for (size_t i = 0; i < n; i++)
+				table_restore(copy, &e[i], 1000);
+		for (unsigned i = 0; i < HELD; i++)
+			if (!is_bound(copy, i, 1000))
+				return arg;
+		table_free(copy);
+	}
+	return NULL;
+}
+
+static void
+test_resize_in_use(void **state)
+{
+	static const size_t sizes[] = { 40000, 5000, 100000, 8000, 3000 };
+	struct table *t = table_new_sharded(10000, TTL, 4);
+	pthread_t thread[3];
+	void *wrong;
+
+	(void)state;
+	for (unsigned i = 0; i < HELD; i++)
+		bind(t, i, i, 1000);
+	for (size_t i = 0; i < COUNT(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, i == 0 ? copy_held : hold_keys, t), 0);
+	for (unsigned i = 0; i < 200; i++)
+		assert_true(table_resize(t, sizes[i % COUNT(sizes)], TTL));
+	for (size_t i = 0; i < COUNT(thread); i++) {
+		pthread_join(thread[i], &wrong);
+		assert_null(wrong);
+	}
+	assert_in_range(table_counts(t).keys, HELD, 3000);
+	table_free(t);
+}
+
 int
 main(void)
 {
@@ -438,6 +567,9 @@ main(void)
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_restore),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_resize_shards),
+		cmocka_unit_test(test_resize_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -324,7 +324,7 @@ test_sni(void **state)
 		{ ".one.example", "ignored.example", false },
 	};
 	struct tls_set *s = load_well("one wild exact common ip");
-	struct tls_context *c = tls_context_new(s);
+	struct tls_context *c = tls_context_new(s, NULL);
 
 	(void)state;
 	assert_non_null(c);
@@ -360,7 +360,7 @@ test_versions(void **state)
 		{ TLS1_1_VERSION, false, "DEFAULT:@SECLEVEL=0", NULL },
 	};
 	struct tls_set *s = load_well("one");
-	struct tls_context *c = tls_context_new(s);
+	struct tls_context *c = tls_context_new(s, NULL);
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -397,7 +397,7 @@ test_alpn(void **state)
 		{ "\x09http/1.1x", false, "" },
 	};
 	struct tls_set *s = load_well("one wild");
-	struct tls_context *c = tls_context_new(s);
+	struct tls_context *c = tls_context_new(s, NULL);
 
 	(void)state;
 	for (size_t i = 0; i < 2 * COUNT(cases); i++) {
@@ -432,8 +432,8 @@ test_tickets(void **state)
 	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 	static const char *const names[] = { NULL, "one.example", "a.one.example", "nobody.example" };
 	struct tls_set *s = load_well("one wild"), *other = load_well("one wild");
-	struct tls_context *first = tls_context_new(s), *second = tls_context_new(s);
-	struct tls_context *foreign = tls_context_new(other);
+	struct tls_context *first = tls_context_new(s, NULL), *second = tls_context_new(s, NULL);
+	struct tls_context *foreign = tls_context_new(other, NULL);
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(versions) * COUNT(names); i++) {
@@ -468,7 +468,7 @@ static void
 test_life(void **state)
 {
 	struct tls_set *s = load_well("one wild");
-	struct tls_context *c = tls_context_new(s), *unused = tls_context_new(s);
+	struct tls_context *c = tls_context_new(s, NULL), *unused = tls_context_new(s, NULL);
 	char common[64];
 	struct talk t;
 
@@ -484,12 +484,98 @@ test_life(void **state)
 	tls_set_free(NULL);
 }
 
+/* Does this session? */
+static bool
+resumes(struct tls_context *c, const char *name, SSL_SESSION *session)
+{
+	struct talk t;
+	bool resumed;
+
+	talk_init(&t, c, name);
+	SSL_set_max_proto_version(t.client, SSL_SESSION_get_protocol_version(session));
+	SSL_set_session(t.client, session);
+	assert_true(talk_shake(&t));
+	resumed = SSL_session_reused(t.server);
+	talk_fini(&t);
+	return resumed;
+}
+
+/* The same certificates are the same set, and their contexts go on; others take over the ticket keys alone. */
+static void
+test_adopt(void **state)
+{
+	static const struct {
+		const char *names;
+		bool is_same;
+	} cases[] = { { "one wild", true }, { "wild one", false }, { "one", false }, { "one wild exact", false },
+		{ "one.both wild", false } /* no chain */, { "exact wild", false } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct tls_set *old = load_well("one wild"), *s = load_well(cases[i].names), *is;
+		struct tls_context *before = tls_context_new(old, NULL), *c;
+		struct talk t;
+
+		talk_init(&t, before, "one.example");
+		assert_true(talk_shake(&t));
+		is = tls_set_adopt(s, old);
+		assert_int_equal(is == old, cases[i].is_same);
+		assert_int_equal(tls_context_is_of(before, is), cases[i].is_same);
+		c = cases[i].is_same ? tls_context_ref(before) : tls_context_new(is, NULL);
+		tls_set_free(old);
+		tls_context_free(before);
+		assert_true(resumes(c, "one.example", t.session));
+		tls_context_free(c);
+		tls_set_free(is);
+		talk_fini(&t);
+	}
+}
+
+/* Each handshake once, by its outcome. */
+static void
+test_counts(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	static const char *const names[] = { NULL, "a.one.example" };
+	struct tls_set *s = load_well("one wild");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(versions) * COUNT(names); i++) {
+		struct tls_counts counts = { .full = { 0 } };
+		struct tls_context *c = tls_context_new(s, &counts);
+		const char *name = names[i % COUNT(names)];
+		struct talk t, bad;
+
+		talk_init(&t, c, name);
+		tls_note_end(t.server); /* who says nothing has not failed */
+		SSL_set_max_proto_version(t.client, versions[i / COUNT(names)]);
+		assert_true(talk_shake(&t));
+		assert_int_equal(counter_read(&counts.full), 1);
+		assert_true(resumes(c, name, t.session));
+		assert_int_equal(counter_read(&counts.full), 1);
+		assert_int_equal(counter_read(&counts.resumed), 1);
+		tls_note_end(t.server);
+		tls_note_end(t.client);
+		assert_int_equal(counter_read(&counts.failed), 0);
+		talk_init(&bad, c, name);
+		SSL_do_handshake(bad.client);
+		SSL_do_handshake(bad.server);
+		tls_note_end(bad.server); /* gone half way */
+		assert_int_equal(counter_read(&counts.failed), 1);
+		assert_int_equal(counter_read(&counts.full), 1);
+		talk_fini(&bad);
+		talk_fini(&t);
+		tls_context_free(c);
+	}
+	tls_set_free(s);
+}
+
 /* The renegotiation of TLS 1.2 is a way to make a server work; it is refused, and the connection goes on. */
 static void
 test_no_renegotiation(void **state)
 {
 	struct tls_set *s = load_well("one");
-	struct tls_context *c = tls_context_new(s);
+	struct tls_context *c = tls_context_new(s, NULL);
 	struct talk t;
 	char byte;
 
@@ -574,7 +660,7 @@ static void
 test_why(void **state)
 {
 	struct tls_set *s = load_well("one");
-	struct tls_context *c = tls_context_new(s);
+	struct tls_context *c = tls_context_new(s, NULL);
 	BIO *in = BIO_new(BIO_s_mem());
 	char text[64];
 	SSL *ssl = tls_accept(c);
@@ -600,6 +686,8 @@ main(void)
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_tickets),
 		cmocka_unit_test(test_life),
+		cmocka_unit_test(test_adopt),
+		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_no_renegotiation),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_dates),

@@ -95,8 +95,11 @@ world_start(struct world *w, uint64_t idle_ms, uint64_t ping_ms, struct slice fr
 {
 	struct pair *p = w->pair;
 
-	tunnel_start(&p->tunnel, w->loop, &p->stream[TUNNEL_CLIENT], &p->stream[TUNNEL_GATEWAY], idle_ms, ping_ms,
-	    from_client, from_gateway, on_end);
+	tunnel_start(&p->tunnel, &(struct tunnel_setup){
+		.client = &p->stream[TUNNEL_CLIENT], .gateway = &p->stream[TUNNEL_GATEWAY],
+		.idle_ms = idle_ms, .ping_ms = ping_ms, .died_close = 1014,
+		.from_client = from_client, .from_gateway = from_gateway, .on_end = on_end,
+	});
 }
 
 static void
@@ -515,47 +518,147 @@ a_peer_that_stays(void **state)
 	world_fini(&w);
 }
 
-/* A half-close alone ends nothing. */
+/* A client's half-close alone ends nothing. */
 static void
 half_closed(void **state)
 {
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	say(&w, TUNNEL_CLIENT, slice_head(spoken[TUNNEL_CLIENT], 11));
+	world_shut(&w, TUNNEL_CLIENT);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_GATEWAY].ended);
+	assert_got(&w, TUNNEL_GATEWAY, slice_head(spoken[TUNNEL_CLIENT], 11));
+	later(&w, 10 * TUNNEL_CLOSE_MS);
+	say(&w, TUNNEL_GATEWAY, spoken[TUNNEL_GATEWAY]);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_CLIENT].n == spoken[TUNNEL_GATEWAY].n);
+	world_shut(&w, TUNNEL_GATEWAY);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1);
+	assert_int_equal(w.why, END_CLIENT_CLOSED);
+	assert_got(&w, TUNNEL_CLIENT, spoken[TUNNEL_GATEWAY]);
+	world_fini(&w);
+}
+
+/* It has said its last and breaks off: the gateway is told, and need not find out by writing. */
+static void
+half_closed_then_reset(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	world_shut(&w, TUNNEL_CLIENT);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_GATEWAY].ended);
+	world_reset(&w, TUNNEL_CLIENT);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1 || w.pair->tunnel.end_by_ms != 0);
+	world_shut(&w, TUNNEL_GATEWAY);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1);
+	world_fini(&w);
+}
+
+static void
+world_die(struct world *w, bool by_reset)
+{
+	if (by_reset)
+		world_reset(w, TUNNEL_GATEWAY);
+	else
+		world_shut(w, TUNNEL_GATEWAY);
+	WIRE_UNTIL_DOING(w->loop, world_take(w), w->ends == 1 || w->pair->tunnel.end_by_ms != 0);
+	world_settle(w);
+}
+
+/* Its client is told by a close frame between frames, and by the end alone within one. */
+static void
+a_gateway_that_dies(void **state)
+{
+	struct slice all = spoken[TUNNEL_GATEWAY];
+
+	(void)state;
+	for (unsigned by_reset = 0; by_reset < 2; by_reset++) {
+		for (size_t cut = 0; cut <= all.n; cut++) {
+			bool whole = frame_end_behind(all, cut) == cut;
+			struct world w;
+
+			world_init(&w, true);
+			say(&w, TUNNEL_GATEWAY, slice_head(all, cut));
+			WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_CLIENT].n == cut);
+			world_die(&w, by_reset);
+			if (whole)
+				assert_got_and_close(&w, TUNNEL_CLIENT, slice_head(all, cut), 1014);
+			else
+				assert_got(&w, TUNNEL_CLIENT, slice_head(all, cut));
+			assert_int_equal(w.got[TUNNEL_CLIENT].ended, !whole);
+			assert_int_equal(w.ends, 0);
+			if (whole)
+				say(&w, TUNNEL_CLIENT, SLICE_LIT("\x88\x82" MASK "\x12\xc4"));
+			else
+				world_shut(&w, TUNNEL_CLIENT);
+			WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1);
+			assert_int_equal(w.why, by_reset ? END_GATEWAY_RESET : END_GATEWAY_DIED);
+			assert_int_equal(w.close_code, whole ? 1014 : 0);
+			world_fini(&w);
+		}
+	}
+}
+
+/* A gateway that has closed but its half hears its client's last words; a client that has none is not waited for. */
+static void
+last_words_to_a_dead_gateway(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	world_die(&w, false);
+	assert_got_and_close(&w, TUNNEL_CLIENT, SLICE_NONE, 1014);
+	say(&w, TUNNEL_CLIENT, SLICE_LIT("\x81\x82" MASK "de"));
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_GATEWAY].n == 8);
+	assert_got(&w, TUNNEL_GATEWAY, SLICE_LIT("\x81\x82" MASK "de"));
+	later(&w, TUNNEL_CLOSE_MS - 1000);
+	assert_int_equal(w.ends, 0);
+	later(&w, TUNNEL_CLOSE_MS + 100);
+	assert_int_equal(w.ends, 1);
+	world_fini(&w);
+}
+
+/* Who has said goodbye gets no other code. */
+static void
+a_gateway_dies_after_a_close(void **state)
+{
 	(void)state;
 	for (enum tunnel_side from = 0; from < TUNNEL_SIDES; from++) {
+		struct slice said = from == TUNNEL_CLIENT ? SLICE_LIT("\x88\x82" MASK "\x12\xca")
+							  : SLICE_LIT("\x88\x02\x03\xe8");
 		struct world w;
 
 		world_init(&w, true);
-		say(&w, from, slice_head(spoken[from], 11));
-		world_shut(&w, from);
-		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[other(from)].ended);
-		assert_got(&w, other(from), slice_head(spoken[from], 11));
-		later(&w, 10 * TUNNEL_CLOSE_MS);
-		say(&w, other(from), spoken[other(from)]);
-		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[from].n == spoken[other(from)].n);
-		world_shut(&w, other(from));
+		say(&w, from, said);
+		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[other(from)].n == said.n);
+		world_die(&w, false);
+		assert_got(&w, TUNNEL_CLIENT, from == TUNNEL_GATEWAY ? said : SLICE_NONE);
+		assert_true(w.got[TUNNEL_CLIENT].ended);
+		world_shut(&w, TUNNEL_CLIENT);
 		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1);
 		assert_int_equal(w.why, from == TUNNEL_CLIENT ? END_CLIENT_CLOSED : END_GATEWAY_CLOSED);
-		assert_got(&w, from, spoken[other(from)]);
+		assert_int_equal(w.close_code, 1000);
 		world_fini(&w);
 	}
 }
 
-/* A side that has said its last breaks off: the other is told, and need not find out by writing. */
+/* died_close: for clients that don't know 1014. */
 static void
-half_closed_then_reset(void **state)
+a_death_by_another_code(void **state)
 {
-	(void)state;
-	for (enum tunnel_side from = 0; from < TUNNEL_SIDES; from++) {
-		struct world w;
+	struct world w;
 
-		world_init(&w, true);
-		world_shut(&w, from);
-		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[other(from)].ended);
-		world_reset(&w, from);
-		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1 || w.pair->tunnel.end_by_ms != 0);
-		world_shut(&w, other(from));
-		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.ends == 1);
-		world_fini(&w);
-	}
+	(void)state;
+	world_init(&w, true);
+	w.pair->tunnel.died_close = 1001;
+	world_die(&w, false);
+	assert_got(&w, TUNNEL_CLIENT, SLICE_LIT("\x88\x0e\x03\xe9gateway-died"));
+	assert_int_equal(w.pair->tunnel.close_code, 1001);
+	world_fini(&w);
 }
 
 /* One side breaks off while the other is slow: that one still gets all that was on its way, and then the end. */
@@ -580,8 +683,9 @@ reset_while_the_other_is_blocked(void **state)
 			assert_int_equal(w.ends, 0);
 			WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[other(from)].ended);
 			assert_int_equal(w.got[other(from)].error, 0);
-			if (from == TUNNEL_GATEWAY)
-				assert_int_equal(w.got[other(from)].n, sent);
+			if (from == TUNNEL_GATEWAY)	/* zeros are frames without payload: behind them stands our close */
+				assert_int_equal(w.got[other(from)].n,
+				    sent + 4 + strlen(shuts ? "gateway-died" : "gateway-reset"));
 			else
 				assert_true(w.got[other(from)].n >= 16384 && w.got[other(from)].n <= sent);
 			if (w.ends == 0)
@@ -797,6 +901,10 @@ main(void)
 		cmocka_unit_test(a_peer_that_stays),
 		cmocka_unit_test(half_closed),
 		cmocka_unit_test(half_closed_then_reset),
+		cmocka_unit_test(a_gateway_that_dies),
+		cmocka_unit_test(last_words_to_a_dead_gateway),
+		cmocka_unit_test(a_gateway_dies_after_a_close),
+		cmocka_unit_test(a_death_by_another_code),
 		cmocka_unit_test(reset_while_the_other_is_blocked),
 		cmocka_unit_test(the_blocked_side_breaks_off),
 		cmocka_unit_test(closes_a_blocked_side),

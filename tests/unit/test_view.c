@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+#include "run/events.h"
 #include "small_daemon.h"
 
 static void
@@ -43,9 +45,9 @@ test_a_binding(void **state)
 	struct daemon *d = small_daemon("[listener main]\nbind = 127.0.0.1:0\npool = game\n"
 	    "[pool game]\ngateway = gw1 127.0.0.1:9001\naffinity = query:id\ncheck = none\n");
 	struct table_binding b = {
-		.tag = small_gateway(d, 0, "gw1")->tag, .born_s = SMALL_NOW - 60, .seen_s = SMALL_NOW,
+		.tag = gateway_tag(small_gateway(d, 0, "gw1")), .born_s = SMALL_NOW - 60, .seen_s = SMALL_NOW,
 	};
-	json_t *o = view_binding(d->pool[0], &b, NULL, SMALL_NOW);
+	json_t *o = view_binding(d->edition->pool[0], &b, NULL, SMALL_NOW);
 
 	(void)state;
 	assert_string_equal(text_of(o, "gateway"), "gw1");
@@ -55,16 +57,86 @@ test_a_binding(void **state)
 	assert_true(json_is_null(json_object_get(o, "store")));
 	json_decref(o);
 	b.tag++;
-	o = view_binding(d->pool[0], &b, view_stored("gw1", NULL), SMALL_NOW);
+	o = view_binding(d->edition->pool[0], &b, view_stored("gw1", NULL), SMALL_NOW);
 	assert_string_equal(text_of(o, "gateway"), "-");
 	assert_string_equal(text_of(o, "state"), "gone");
 	assert_string_equal(text_of(json_object_get(o, "store"), "gateway"), "gw1");
 	json_decref(o);
-	o = view_binding(d->pool[0], NULL, view_stored(NULL, "no answer"), SMALL_NOW);
+	o = view_binding(d->edition->pool[0], NULL, view_stored(NULL, "no answer"), SMALL_NOW);
 	assert_string_equal(text_of(o, "state"), "-");
 	assert_string_equal(text_of(json_object_get(o, "store"), "error"), "no answer");
 	json_decref(o);
 	small_daemon_free(d);
+}
+
+/* Bytes that are no UTF-8 are in logs and requests, and never in JSON. */
+static void
+test_events(void **state)
+{
+	json_t *o, *list;
+
+	(void)state;
+	events_start();
+	log_set_level(LOG_LEVEL_NOTICE);
+	log_notice("caf\xc3\xa9");
+	log_warn("caf\xe9");
+	o = view_events(0);
+	list = json_object_get(o, "events");
+	assert_int_equal(json_array_size(list), 2);
+	assert_string_equal(text_of(json_array_get(list, 0), "text"), "caf\xc3\xa9");
+	assert_string_equal(text_of(json_array_get(list, 0), "level"), "notice");
+	assert_string_equal(text_of(json_array_get(list, 1), "text"), "caf?");
+	assert_int_equal(strlen(text_of(json_array_get(list, 1), "at")), CLOCK_TEXT);
+	assert_int_equal(json_integer_value(json_object_get(o, "last")), 2);
+	json_decref(o);
+	events_stop();
+}
+
+static void
+test_a_gateway(void **state)
+{
+	struct daemon *d = small_daemon("[listener main]\nbind = 127.0.0.1:0\npool = game\n"
+	    "[pool game]\ngateway = gw1 127.0.0.1:9001 max_sessions=1\naffinity =\ncheck = http\n");
+	struct gateway *g = small_gateway(d, 0, "gw1");
+	json_t *o = view_gateway(d, d->edition->pool[0], g, SMALL_NOW), *check = json_object_get(o, "check");
+
+	(void)state;
+	assert_string_equal(text_of(o, "state"), "up");
+	assert_string_equal(text_of(check, "kind"), "http");
+	assert_true(json_is_null(json_object_get(check, "good")));
+	assert_true(json_is_null(json_object_get(o, "deadline")));
+	json_decref(o);
+	assert_true(gateway_enter(g, true));
+	gateway_note_check(g, true, 1500, "status 200");
+	o = view_gateway(d, d->edition->pool[0], g, SMALL_NOW);
+	check = json_object_get(o, "check");
+	assert_string_equal(text_of(o, "state"), "full");
+	assert_true(json_is_true(json_object_get(check, "good")));
+	assert_string_equal(text_of(check, "what"), "status 200");
+	assert_int_equal(json_integer_value(json_object_get(check, "took_us")), 1500);
+	json_decref(o);
+	gateway_drain(g, clock_coarse_ms() + 600000, false);
+	o = view_gateway(d, d->edition->pool[0], g, SMALL_NOW);
+	assert_string_equal(text_of(o, "state"), "draining");
+	assert_string_equal(text_of(o, "deadline_words"), "in 10 minutes");
+	json_decref(o);
+	gateway_leave(g, true);
+	small_daemon_free(d);
+}
+
+static void
+test_phases(void **state)
+{
+	struct daemon d = { .phase = DAEMON_STARTING };
+
+	(void)state;
+	assert_string_equal(view_phase(&d), "starting");
+	d.phase = DAEMON_RUNNING;
+	assert_string_equal(view_phase(&d), "running");
+	d.phase = DAEMON_UPGRADING;
+	assert_string_equal(view_phase(&d), "upgrading");
+	d.phase = DAEMON_STOPPING;
+	assert_string_equal(view_phase(&d), "stopping");
 }
 
 int
@@ -73,6 +145,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_a_binding),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_a_gateway),
+		cmocka_unit_test(test_phases),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

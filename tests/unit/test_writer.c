@@ -7,9 +7,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,7 +48,7 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	static const char *const names[] = { "log", "access", "access.1", "pipe", "link" };
+	static const char *const names[] = { "log", "access", "access.1", "pipe", "link", "log.2" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(names); i++)
@@ -170,7 +172,8 @@ test_off(void **state)
 	struct writer *w = open_writer(&cf);
 
 	(void)state;
-	assert_null(writer_ring_new(w));
+	assert_null(writer_ring_reserve(writer_ring_new(w), 100));
+	assert_int_equal(writer_dropped(w), 0);
 	writer_free(w);		/* never started */
 	writer_free(NULL);
 }
@@ -280,6 +283,199 @@ test_full_disk(void **state)
 	assert_non_null(strstr(all, "No space left"));
 	assert_null(strstr(strstr(all, "No space left") + 1, "No space left"));
 	free(all);
+}
+
+/* path()'s texts do not last. */
+static char *
+kept(char to[128], const char *name)
+{
+	return strcpy(to, path(name));
+}
+
+static void
+commit(struct writer *w, const struct conf_log *cf)
+{
+	struct writer_change *change = writer_prepare(w, cf, on_complaint, NULL);
+
+	assert_non_null(change);
+	writer_commit(w, change);
+}
+
+/* Reloads: each log goes elsewhere, is switched off and on; what is not changed is not touched. */
+static void
+test_change(void **state)
+{
+	char log[128], log2[128], file[128];
+	struct conf_log cf = { .output = CONF_LOG_FILE, .output_file = kept(log, "log"), .access = CONF_LOG_OFF };
+	struct conf_log other = { .output = CONF_LOG_FILE, .output_file = kept(log2, "log.2") };
+	struct writer *w = open_writer(&cf);
+	struct writer_ring *r = writer_ring_new(w);
+	struct stat before, after;
+
+	(void)state;
+	other.access = CONF_LOG_FILE;
+	other.access_file = kept(file, "access");
+	assert_true(writer_start(w));
+	assert_false(say(r, "nobody wants it"));
+	log_info("here");
+	writer_discard(writer_prepare(w, &other, on_complaint, NULL));
+	writer_discard(NULL);
+	commit(w, &cf);			/* the same */
+	assert_int_equal(stat(path("log"), &before), 0);
+	commit(w, &other);
+	assert_true(say(r, "one"));
+	wait_for("access", "one\n");
+	log_info("there");
+	wait_for("log.2", " info there\n");
+	assert_true(has("log", " info here\n") && !has("log", "there") && !has("log.2", " here"));
+	assert_int_equal(stat(path("log"), &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	cf.access = CONF_LOG_FILE;
+	cf.access_file = file;
+	assert_true(say(r, "two"));
+	assert_int_equal(rename(path("access"), path("access.1")), 0);
+	commit(w, &cf);			/* the access log is not touched, so it is not opened anew */
+	assert_true(say(r, "three"));
+	wait_for("access.1", "two\nthree\n");
+	cf.access = CONF_LOG_OFF;
+	commit(w, &cf);
+	assert_false(say(r, "nobody wants it"));
+	commit(w, &other);		/* quickly: the writer may not have got round to it */
+	for (unsigned i = 0; !has("access", "four\n") && i < PATIENCE_MS; i++) {
+		assert_true(say(r, "four"));		/* the first may still go to where the others went */
+		poll(NULL, 0, 1);
+	}
+	commit(w, &cf);
+	writer_free(w);
+	assert_true(has("access", "four\n"));
+	assert_false(has("access", "three") || has("access", "nobody") || has("access.1", "nobody"));
+}
+
+static void
+test_change_refused(void **state)
+{
+	char log[128], file[128];
+	const struct conf_log bad = {
+		.output = CONF_LOG_FILE, .output_file = kept(log, "missing/log"), .output_place = { "a.ini", 3 },
+		.access = CONF_LOG_FILE, .access_file = kept(file, "missing/access"), .access_place = { "a.ini", 4 },
+	};
+	struct writer *w = start(CONF_LOG_OFF, NULL);
+	char said[256] = "", expected[256];
+
+	(void)state;
+	assert_null(writer_prepare(w, &bad, on_complaint, said));
+	snprintf(expected, sizeof expected, "a.ini:4: [log] access: %s: No such file or directory", bad.access_file);
+	assert_string_equal(said, expected);
+	log_info("as before");
+	wait_for("log", "as before\n");
+	writer_free(w);
+}
+
+/* Several threads write while the logs go from file to file, and are reopened: each line is in one of them, once. */
+static void
+test_changes_under_load(void **state)
+{
+	enum { LINES = 20000 };
+	char log[128], file[2][128];
+	struct conf_log cf = { .output = CONF_LOG_FILE, .output_file = kept(log, "log"), .access = CONF_LOG_FILE };
+	struct writer *w;
+	struct writer_ring *r[2];
+	unsigned seen[2 * LINES] = { 0 };
+	char text[64], *all, *rest;
+
+	(void)state;
+	kept(file[1], "access.1");
+	cf.access_file = kept(file[0], "access");
+	w = open_writer(&cf);
+	assert_true(writer_start(w));
+	for (unsigned i = 0; i < 2; i++)
+		r[i] = writer_ring_new(w);
+	for (unsigned i = 0; i < LINES; i++) {
+		snprintf(text, sizeof text, "line %u", 2 * i);
+		assert_true(say(r[0], text));
+		snprintf(text, sizeof text, "line %u", 2 * i + 1);
+		assert_true(say(r[1], text));
+		if (i % 97 == 0) {
+			cf.access_file = file[i % 2];
+			commit(w, &cf);
+		} else if (i % 101 == 0) {
+			writer_reopen(w);
+		}
+	}
+	writer_free(w);
+	for (unsigned at = 0; at < 2; at++) {
+		unsigned number;
+
+		all = rest = contents(at == 0 ? "access" : "access.1");
+		for (char *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0'; seen[number]++)
+			assert_true(sscanf(line, "line %u", &number) == 1 && number < 2 * LINES);
+		free(all);
+	}
+	for (unsigned i = 0; i < 2 * LINES; i++)
+		assert_int_equal(seen[i], 1);
+}
+
+/* A file that can't grow further in the midst of a line, as with a full disk; what is opened next begins with it. */
+static void
+test_torn_line(void **state)
+{
+	char filler[1000], log[128], link[128];
+	struct rlimit before, small;
+	struct writer *w = start(CONF_LOG_FILE, path("access"));
+	struct writer_ring *a = writer_ring_new(w), *b = writer_ring_new(w);
+	struct conf_log cf = { .output = CONF_LOG_FILE, .output_file = kept(log, "log"), .access = CONF_LOG_FILE };
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = 1000;
+	memset(filler, 'x', sizeof filler);
+	filler[989] = '\0';
+	assert_true(say(a, filler));
+	wait_for("access", "xx\n");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_true(say(a, "a line that is cut"));
+	wait_for("log", "File too large\n");
+	assert_true(say(b, "one behind it"));
+	assert_int_equal(rename(path("access"), path("access.1")), 0);
+	writer_reopen(w);
+	wait_for("access", "one behind it\n");
+	assert_true(has("access", "a line that is cut\none behind it\n"));
+	/* and the same when the log goes elsewhere: the rest to the new place, from the line's beginning */
+	filler[995 - strlen("a line that is cut\none behind it\n\n")] = '\0';
+	assert_true(say(a, filler));
+	wait_for("access", "xx\n");
+	wait_for("log", "is written again\n");
+	assert_true(say(a, "another line"));
+	wait_for("access", "anoth");
+	cf.access_file = kept(link, "link");
+	commit(w, &cf);
+	wait_for("link", "another line\n");
+	assert_false(has("access", "another"));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	writer_free(w);
+}
+
+static void
+test_removed_file(void **state)
+{
+	struct writer *w = start(CONF_LOG_FILE, path("access"));
+	struct writer_ring *r = writer_ring_new(w);
+	uint64_t end_ms = clock_coarse_ms() + PATIENCE_MS;
+
+	(void)state;
+	assert_true(say(r, "before"));
+	wait_for("access", "before\n");
+	assert_int_equal(unlink(path("access")), 0);
+	while (access(path("access"), F_OK) != 0 && clock_coarse_ms() < end_ms) {
+		assert_true(say(r, "somewhere"));
+		poll(NULL, 0, 10);
+	}
+	assert_true(say(r, "after"));
+	wait_for("access", "after\n");
+	assert_false(has("access", "before"));
+	writer_free(w);
 }
 
 static size_t
@@ -454,6 +650,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_blocked_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pipe_at_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_producers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_change, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_change_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_changes_under_load, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_torn_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_removed_file, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

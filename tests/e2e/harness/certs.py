@@ -17,17 +17,23 @@ class Authority:
 		openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7",
 			"-subj", "/CN=test authority", "-keyout", self.key, "-out", self.file)
 
-	def issue(self, *names):
-		"""The two words of the key `certificate`: a chain and its key. The first name may be an IP address too."""
+	def issue(self, *names, days=7):
+		"""The two words of the key `certificate`: a chain and its key. A name may be an IP address too."""
 		base = self.directory / names[0].replace("*", "_")
 		alternatives = ",".join(("IP:" if n[0].isdigit() else "DNS:") + n for n in names)
 		request, extensions, chain, key = (base.with_suffix(s) for s in (".csr", ".ext", ".pem", ".key"))
 		extensions.write_text(f"subjectAltName={alternatives}\n")
 		openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={names[0]}",
 			"-keyout", key, "-out", request)
-		openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-CAcreateserial", "-days", "7",
+		openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-CAcreateserial", "-days", days,
 			"-extfile", extensions, "-out", chain)
 		return f"{chain} {key}"
+
+	def server(self, *names, days=7):
+		"""For gateways that show such a certificate."""
+		context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+		context.load_cert_chain(*self.issue(*names, days=days).split())
+		return context
 
 	def context(self, alpn=("http/1.1",)):
 		"""For clients that trust this authority."""

@@ -13,6 +13,7 @@ from .wait import until
 
 TOP = Path(__file__).resolve().parents[3]
 SANITIZED = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|AddressSanitizer:|must\(")
+RELOADED = re.compile(r"the configuration (has been reloaded|was not reloaded)")
 LISTENING = re.compile(r"listener (\S+): listening on (\S+):(\d+)")
 
 
@@ -94,6 +95,12 @@ class Stickyd:
 
 	def signal(self, number):
 		self.process.send_signal(number)
+
+	def reload(self):
+		"""HUP, until the new configuration is in force or was refused: whether it is in force."""
+		said = len(RELOADED.findall(self.log))
+		self.signal(signal.SIGHUP)
+		return until(lambda: RELOADED.findall(self.log)[said:], "the reload's end")[0].startswith("has been")
 
 	def wait_exit(self, bound=30):
 		return until(lambda: self.process.poll() is not None and (self.process.returncode,), "the daemon to end", bound)[0]

@@ -27,8 +27,8 @@ class Scripted:
 
 	side = GatewaySide
 
-	def __init__(self, name, handler, host="127.0.0.1", port=0):
-		self.name, self.handler, self.host, self.port = name, handler, host, port
+	def __init__(self, name, handler, host="127.0.0.1", port=0, tls=None):
+		self.name, self.handler, self.host, self.port, self.tls = name, handler, host, port, tls
 		self.sides = []
 		self.errors = []
 		self.requests = []
@@ -64,6 +64,8 @@ class Scripted:
 
 	def _serve(self, side):
 		try:
+			if self.tls:
+				side.sock = self.tls.wrap_socket(side.sock, server_side=True)
 			self.handler(side)
 		except (OSError, Broken, ValueError):
 			pass		# connections end in all ways here; ValueError: closed by another thread

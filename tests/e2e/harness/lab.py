@@ -54,6 +54,16 @@ class Lab:
 		self.daemons.append(daemon)
 		return daemon.wait_ready()
 
+	def rewrite(self, daemon, gateways=(), name="stickyd", listener=None, **sections):
+		"""Another configuration in its file; the first listener stays where it is."""
+		listener = {"bind": "%s:%d" % daemon.address(), **(listener or {})}
+		return self.ini(configuration(self.sections(gateways, name=name, listener=listener, **sections)), name)
+
+	def reload(self, daemon, gateways=(), **sections):
+		"""The same, in force."""
+		self.rewrite(daemon, gateways, **sections)
+		return daemon.reload()
+
 	def start_with(self, *arguments, name="stickyd", **how):
 		"""stickyd with these words on its command line, not waited for."""
 		daemon = Stickyd(self.directory, [str(a) for a in arguments], name=name, **how)
