@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Formats a line and hands it to whoever writes. Knows nothing of files, syslog or threads: run/writer does. */
+/* Formats a line and hands it to whoever writes. Knows nothing of files, syslog or threads: log/writer does. */
 #include "base/log.h"
 
 #include <stdarg.h>

@@ -430,6 +430,8 @@ const OUTCOMES = ['hit', 'new', 'reassigned', 'invalid', 'rejected'];
 const pools = new Map();
 const entryOf = new WeakMap();		/* of a row */
 const keyOf = g => `${g.pool}/${g.name}`;
+/* Another may have the name of one that is gone. */
+const rowOf = g => g.state === 'gone' ? `${g.name} at ${g.address}` : g.name;
 
 function makePool(pool) {
 	const node = cloned('pool-template');
@@ -538,9 +540,9 @@ function showGateways(answer) {
 	for (const pool of answer.pools) {
 		const entry = pools.get(pool.name), list = of.get(pool.name);
 		showPool(entry, pool);
-		keep(entry.rows, entry.body, list, g => g.name, makeGateway);
+		keep(entry.rows, entry.body, list, rowOf, makeGateway);
 		for (const g of list)
-			showGateway(entry.rows.get(g.name), g);
+			showGateway(entry.rows.get(rowOf(g)), g);
 	}
 	const down = answer.gateways.filter(g => g.state === 'down').length;
 	document.title = down ? `(${down} down) stickyd` : 'stickyd';

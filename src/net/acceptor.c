@@ -21,7 +21,7 @@
  * outage. */
 #define ACCEPT_REST_MS 100
 #define ACCEPT_SAY_MS 10000
-#define ACCEPT_LAST_MS 1
+#define ACCEPT_LAST_MS 5
 
 enum acceptor_state {
 	ACCEPTOR_OPEN,
@@ -245,24 +245,28 @@ acceptor_port(const struct acceptor *a)
 
 /* ---- its end ---- */
 
-static void
+/* False: there was nobody, or nobody can be let in. */
+static bool
 acceptor_take_all(struct acceptor *a, const struct acceptor_socket *s)
 {
+	bool any = false;
+
 	while (acceptor_take(a, s))
-		;
+		any = true;
+	return any;
 }
 
-/* Who waits in the queue has connected, and would be reset by the close. Once more after a moment, which is all that
- * a worker can spare, for those who had come halfway when the door was shut. */
+/* Who waits in the queue has connected, and would be reset by the close. Then for some milliseconds, which is all
+ * that a worker can spare, those who had come halfway when the door was shut. */
 static void
 acceptor_empty(struct acceptor *a, const struct acceptor_socket *s)
 {
 	struct pollfd more = { .fd = socket_fd(s), .events = POLLIN };
 
 	port_refuse_newcomers(a->port, s->number);
-	acceptor_take_all(a, s);
-	if (poll(&more, 1, ACCEPT_LAST_MS) == 1)
-		acceptor_take_all(a, s);
+	(void)acceptor_take_all(a, s);
+	while (poll(&more, 1, ACCEPT_LAST_MS) == 1 && acceptor_take_all(a, s))
+		continue;
 }
 
 static void

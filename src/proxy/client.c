@@ -15,7 +15,7 @@
 #define CLIENT_REQUESTS 16
 /* How long a client may take to read our last words while it still sends its own. */
 #define CLIENT_LINGER_MS 2000
-/* When stopping: who has connected just now has its first request on the way. */
+/* When stopping, or when the listener is no more: who has connected just now has its first request on the way. */
 #define CLIENT_LAST_WORD_MS 1000
 
 static const struct {
@@ -157,6 +157,13 @@ client_timer_by(struct client *c, uint64_t due_ms)
 	loop_timer_by(client_proxy(c)->loop, &c->timer, due_ms);
 }
 
+/* Nobody comes after it by its door. */
+static bool
+client_is_last(const struct client *c)
+{
+	return client_proxy(c)->stopping || c->door->retired;
+}
+
 /* The first head must have come header_timeout after the connection, a later one after its own first byte. */
 static uint64_t
 client_reading_due(const struct client *c)
@@ -166,7 +173,7 @@ client_reading_due(const struct client *c)
 	if (client_is_held(c))
 		return c->since_ms + l->body_timeout_ms;
 	if (c->requests == 0)
-		return c->since_ms + (client_proxy(c)->stopping ? CLIENT_LAST_WORD_MS : l->header_timeout_ms);
+		return c->since_ms + (client_is_last(c) ? CLIENT_LAST_WORD_MS : l->header_timeout_ms);
 	if (c->exchange == NULL)
 		return c->since_ms + l->keepalive_timeout_ms;
 	return c->exchange->begun_ms + l->header_timeout_ms;
@@ -449,7 +456,7 @@ client_stop(struct client *c)
 		return;
 	if (client_is_held(c))
 		client_close_soon(c, END_STOPPING, true);
-	else if (c->requests == 0 && !c->door->retired)
+	else if (c->requests == 0)
 		client_timer_by(c, client_reading_due(c));
 	else
 		client_end(c, END_STOPPING);

@@ -373,7 +373,7 @@ exchange_begin(struct exchange *x)
 	bool made = true;
 
 	ALIVE(x, EXCHANGE_MAGIC);
-	x->scene = x->proxy->scene;
+	x->scene = x->client->door->scene;	/* whose routes these are: a retired door keeps its own */
 	scene_enter(x->scene);
 	x->begun_us = clock_exact_us();
 	x->moved_ms = loop_now_ms(x->proxy->loop);

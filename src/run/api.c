@@ -381,8 +381,7 @@ get_readiness(struct call *c)
 	if (why == NULL)
 		answer_text(c->answer, 200, mem_strdup("ready\n"));
 	else
-		answer_text(c->answer, 503, c->asked->rights == API_NOTHING ? mem_strdup("not ready\n")
-									    : mem_printf("not ready: %s\n", why));
+		answer_text(c->answer, 503, mem_printf("not ready: %s\n", why));
 	free(why);
 }
 
@@ -827,8 +826,8 @@ static const struct api_route {
 	enum api_rights rights;		/* who may */
 	void (*fn)(struct call *c);
 } routes[] = {
-	{ "GET", "/healthz", 0, 0, API_NOTHING, get_health },
-	{ "GET", "/readyz", 0, 0, API_NOTHING, get_readiness },
+	{ "GET", "/healthz", 0, 0, API_READ, get_health },
+	{ "GET", "/readyz", 0, 0, API_READ, get_readiness },
 	{ "GET", "/metrics", 0, 0, API_READ, get_metrics },
 	{ "GET", "/v1/status", 0, 0, API_READ, get_status },
 	{ "GET", "/v1/events", 0, BIT(PARAM_AFTER), API_READ, get_events },

@@ -90,6 +90,16 @@ on_changed(void *arg)
 	drainer_look(c->daemon->drainer);
 }
 
+/* One store at a time is listened to: what is said of others is of no edition in force. */
+static void
+control_hear(struct control *c, struct store_shared *sh)
+{
+	store_shared_deafen(c->heard);
+	if (sh != NULL)
+		store_shared_listen(sh, c->base);
+	c->heard = sh;
+}
+
 /* Who hangs on pools goes over to the new ones. */
 static void
 on_adopted(void *arg)
@@ -98,9 +108,8 @@ on_adopted(void *arg)
 	struct daemon *d = c->daemon;
 
 	health_update(d->health, d->edition->pool, d->edition->pools);
-	if (d->edition->store != NULL && d->edition->store != c->heard)
-		store_shared_listen(d->edition->store, c->base);
-	c->heard = d->edition->store;
+	if (d->edition->store != c->heard)
+		control_hear(c, d->edition->store);
 	drainer_look(d->drainer);
 }
 
@@ -186,9 +195,20 @@ on_mail(evutil_socket_t fd, short what, void *arg)
 
 /* ---- stop ---- */
 
+/* Nothing else is begun any more, and what can be called off is. */
+static void
+control_begin_to_end(struct control *c, const char *why)
+{
+	c->daemon->phase = DAEMON_STOPPING;
+	reload_forbid(c->daemon->reload, why);
+	upgrade_free(c->upgrade);
+	c->upgrade = NULL;
+}
+
 static void
 control_abort(struct control *c)
 {
+	control_begin_to_end(c, "the process is ending");
 	if (c->started)
 		ending_abort(c->ending);
 	else
@@ -199,10 +219,7 @@ static void
 control_stop(struct control *c)
 {
 	c->stopping = true;
-	c->daemon->phase = DAEMON_STOPPING;
-	reload_forbid(c->daemon->reload, "the process is stopping");
-	upgrade_free(c->upgrade);
-	c->upgrade = NULL;
+	control_begin_to_end(c, "the process is stopping");
 	if (!c->handed_over)
 		notify_stopping();
 	ending_stop(c->ending);
@@ -217,7 +234,7 @@ control_pause(void *arg)
 {
 	struct control *c = arg;
 
-	c->pausing = c->daemon->workers;
+	c->pausing += c->daemon->workers;	/* some may still have to go on from the last one */
 	for (unsigned i = 0; i < c->daemon->workers; i++)
 		worker_pause(c->daemon->worker[i]);
 }
@@ -374,12 +391,11 @@ control_live(struct control *c)
 	c->watchdog = watchdog_new(c->base, d);
 	if (c->heritage == NULL)	/* else operators still speak to the other one */
 		admin_start(d->admin, c->base, d);
-	c->heard = d->edition->store;
-	if (c->heard != NULL)
-		store_shared_listen(c->heard, c->base);
+	control_hear(c, d->edition->store);
 	d->health = health_new(c->base, d->edition->pool, d->edition->pools, on_first_round, c);
 	health_on_change(d->health, on_changed, c);
-	event_base_dispatch(c->base);
+	if (!c->failed)		/* with nobody to look at, the first round is over already */
+		event_base_dispatch(c->base);
 }
 
 /* What waits by our base goes before it. */
@@ -392,7 +408,7 @@ control_take_down(struct control *c)
 	daemon_end_workers(d);
 	reload_free(d->reload);
 	drainer_free(d->drainer);
-	store_shared_deafen(d->edition->store);
+	control_hear(c, NULL);
 	admin_free(d->admin);
 	health_free(d->health);
 	d->admin = NULL;
@@ -402,6 +418,7 @@ control_take_down(struct control *c)
 	d->health = NULL;
 	watchdog_free(c->watchdog);
 	ending_free(c->ending);
+	heritage_break_off(c->heritage);
 	for (unsigned i = 0; i < COUNT(c->signal); i++)
 		event_del(&c->signal[i]);
 	event_del(&c->retry);

@@ -385,6 +385,16 @@ drainer_progress(const struct drainer *dr, const struct pool *p, struct drainer_
 	return true;
 }
 
+void
+drainer_each_gone(const struct drainer *dr, void (*fn)(const struct gateway *g, void *arg), void *arg)
+{
+	struct drained *e, *after;
+
+	HASH_ITER(hh, dr->drained, e, after)
+		if (gateway_state(e->gateway) == GATEWAY_GONE && gateway_sessions(e->gateway) != 0)
+			fn(e->gateway, arg);
+}
+
 size_t
 drainer_closing(const struct drainer *dr, const struct gateway *g)
 {

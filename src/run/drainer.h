@@ -32,6 +32,8 @@ struct drainer_progress {
 	size_t left;			/* sessions still to be moved */
 };
 bool drainer_progress(const struct drainer *dr, const struct pool *p, struct drainer_progress *progress) MUST_CHECK;
+/* Gateways that no configuration names any more and that still have sessions, in no order. */
+void drainer_each_gone(const struct drainer *dr, void (*fn)(const struct gateway *g, void *arg), void *arg);
 /* Sessions of a gateway that are still to be closed since its time is over; 0 where none are. */
 size_t drainer_closing(const struct drainer *dr, const struct gateway *g);
 

@@ -65,7 +65,7 @@ heritage_take(struct heritage **h)
 }
 
 void
-heritage_free(struct heritage *h)
+heritage_break_off(struct heritage *h)
 {
 	if (h == NULL)
 		return;
@@ -73,6 +73,14 @@ heritage_free(struct heritage *h)
 		event_free(h->said);
 	if (h->socket != -1)
 		close(h->socket);
+	h->said = NULL;
+	h->socket = -1;
+}
+
+void
+heritage_free(struct heritage *h)
+{
+	heritage_break_off(h);
 	free(h);
 }
 

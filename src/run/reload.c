@@ -38,7 +38,7 @@ struct reload {
 	void (*on_adopted)(void *arg);
 	void *arg;
 	pthread_t thread;
-	bool forbidden;			/* once the one under way has ended */
+	const char *forbidden;		/* once the one under way has ended, and why; NULL: it is not */
 	struct list asked, answering;	/* of askers: for the next one, for the one under way */
 	struct daemon_change change;	/* what the thread has made */
 	struct conf_strings mistakes, notices;
@@ -83,6 +83,8 @@ reload_refuse(struct list *askers, const char *why)
 {
 	struct conf_strings mistakes = { NULL, 0 }, none = { NULL, 0 };
 
+	if (!list_is_empty(askers))
+		log_warn("the configuration is not reloaded: %s", why);
 	strings_add(&mistakes, mem_strdup(why));
 	reload_answer(askers, &(struct reload_outcome){ false, &mistakes, &none });
 	strings_fini(&mistakes);
@@ -110,8 +112,8 @@ static void
 reload_end(struct reload *r, bool good)
 {
 	reload_note(r, good);
-	r->state = r->forbidden ? RELOAD_FORBIDDEN : RELOAD_IDLE;
-	if (!r->forbidden)
+	r->state = r->forbidden != NULL ? RELOAD_FORBIDDEN : RELOAD_IDLE;
+	if (r->forbidden == NULL)
 		notify_ready();
 	reload_answer(&r->answering, &(struct reload_outcome){ good, &r->history.mistakes, &r->notices });
 	if (r->state == RELOAD_IDLE && !list_is_empty(&r->asked))
@@ -233,7 +235,7 @@ on_prepared(void *arg, size_t good)
 	struct reload *r = arg;
 
 	pthread_join(r->thread, NULL);
-	if (r->forbidden && good) {
+	if (r->forbidden != NULL && good) {
 		daemon_drop_change(&r->change);
 		strings_add(&r->mistakes, mem_strdup("it is too late: the process is about to end"));
 		good = false;
@@ -300,16 +302,17 @@ reload_request(struct reload *r, reload_done_fn *fn, void *arg)
 	a->fn = fn;
 	a->arg = arg;
 	list_add_tail(&r->asked, &a->list);
-	if (r->forbidden)
-		reload_refuse(&r->asked, "the process is about to end");
-	else if (r->state == RELOAD_IDLE)
+	if (r->forbidden != NULL) {
+		log_warn("the configuration is not reloaded: %s", r->forbidden);
+		reload_refuse(&r->asked, r->forbidden);
+	} else if (r->state == RELOAD_IDLE)
 		reload_begin(r);
 }
 
 void
 reload_allow(struct reload *r)
 {
-	r->forbidden = false;
+	r->forbidden = NULL;
 	if (r->state == RELOAD_NOT_YET || r->state == RELOAD_FORBIDDEN)
 		r->state = RELOAD_IDLE;
 	if (r->state == RELOAD_IDLE && !list_is_empty(&r->asked))
@@ -319,7 +322,7 @@ reload_allow(struct reload *r)
 void
 reload_forbid(struct reload *r, const char *why)
 {
-	r->forbidden = true;
+	r->forbidden = why;
 	if (!reload_is_under_way(r))
 		r->state = RELOAD_FORBIDDEN;
 	reload_refuse(&r->asked, why);

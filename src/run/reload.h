@@ -46,7 +46,7 @@ void reload_allow(struct reload *r);
 /* fn may be NULL. */
 void reload_request(struct reload *r, reload_done_fn *fn, void *arg);
 /* Nothing is begun any more: when stopping or handing over. Who waits is told; one under way is finished. */
-void reload_forbid(struct reload *r, const char *why);
+void reload_forbid(struct reload *r, const char *why);		/* static */
 bool reload_is_under_way(const struct reload *r);
 const struct reload_history *reload_history(const struct reload *r);
 /* A worker shows what it was asked to. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@
 #define UPGRADE_PREPARE_S 60
 /* To read the table and start its threads: nobody accepts meanwhile. */
 #define UPGRADE_TAKE_OVER_S 10
+/* Ten million keys take some four seconds. */
+#define UPGRADE_KEYS_A_SECOND 1000000
 
 extern char **environ;
 
@@ -193,7 +196,8 @@ upgrade_paused(struct upgrade *u)
 		return;
 	u->state = UPGRADE_GIVEN;
 	if (upgrade_give_state(u)) {
-		upgrade_wait(u, UPGRADE_TAKE_OVER_S);
+		upgrade_wait(u, UPGRADE_TAKE_OVER_S +
+		    (unsigned)(table_counts(u->daemon->shared.table).keys / UPGRADE_KEYS_A_SECOND));
 		return;
 	}
 	snprintf(why, sizeof why, "the table can't be handed over: %s", strerror(errno));
@@ -216,6 +220,7 @@ upgrade_hear(struct upgrade *u, const struct handover_message *m)
 {
 	if (m->word == HANDOVER_PREPARED && u->state == UPGRADE_PREPARING) {
 		u->state = UPGRADE_PAUSING;
+		upgrade_wait(u, UPGRADE_TAKE_OVER_S);
 		u->events.pause(u->events.arg);
 	} else if (m->word == HANDOVER_READY && u->state == UPGRADE_GIVEN) {
 		upgrade_done(u);
@@ -224,13 +229,20 @@ upgrade_hear(struct upgrade *u, const struct handover_message *m)
 	}
 }
 
+/* What was said counts, however late we look. */
+static bool
+has_come(int fd)
+{
+	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
+}
+
 static void
 on_said(evutil_socket_t fd, short what, void *arg)
 {
 	struct upgrade *u = arg;
 	struct handover_message m;
 
-	if (what & EV_TIMEOUT) {
+	if (what & EV_TIMEOUT && !has_come(fd)) {
 		upgrade_call_off(u, "the new process takes too long");
 		return;
 	}

@@ -349,7 +349,7 @@ view_check(const struct pool *p, const struct gateway *g, uint64_t now_s)
 	struct gateway_check c = gateway_check(g);
 	json_t *o;
 
-	if (p->conf->check == CONF_CHECK_NONE)
+	if (p == NULL || p->conf->check == CONF_CHECK_NONE)
 		return json_null();
 	o = json_object();
 	set_text(o, "kind", kinds[p->conf->check]);
@@ -378,7 +378,7 @@ view_gateway(const struct daemon *d, const struct pool *p, const struct gateway 
 	char address[ADDR_TEXT];
 	json_t *o = json_object();
 
-	set_text(o, "pool", p->name);
+	set_text(o, "pool", gateway_pool_name(g));
 	set_text(o, "name", gateway_name(g));
 	set_text(o, "address", addr_text(gateway_address(g), address));
 	set_text(o, "state", state_word(g));
@@ -450,10 +450,26 @@ view_pool(const struct daemon *d, size_t pool)
 	return o;
 }
 
+/* Where those that are gone are told of. */
+struct gone {
+	const struct daemon *daemon;
+	json_t *list;
+	uint64_t now_s;
+};
+
+static void
+on_gone(const struct gateway *g, void *arg)
+{
+	const struct gone *to = arg;
+
+	json_array_append_new(to->list, view_gateway(to->daemon, NULL, g, to->now_s));
+}
+
 json_t *
 view_gateways(const struct daemon *d, uint64_t now_s)
 {
 	json_t *list = json_array(), *pools = json_array();
+	struct gone gone = { d, list, now_s };
 
 	for (size_t p = 0; p < d->edition->pools; p++) {
 		const struct pool *pool = d->edition->pool[p];
@@ -462,6 +478,8 @@ view_gateways(const struct daemon *d, uint64_t now_s)
 			json_array_append_new(list, view_gateway(d, pool, pool->gateway[i], now_s));
 		json_array_append_new(pools, view_pool(d, p));
 	}
+	if (d->drainer != NULL)
+		drainer_each_gone(d->drainer, on_gone, &gone);
 	return json_pack("{s:o,s:o}", "gateways", list, "pools", pools);
 }
 

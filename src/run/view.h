@@ -17,9 +17,9 @@
 #define VIEW_WORDS 40
 
 json_t *view_status(const struct daemon *d, const struct trend_rates *rates, uint64_t now_s) MUST_CHECK;
-/* Of all pools, and the pools. */
+/* Of all pools, behind them those that are gone and still have sessions; and the pools. */
 json_t *view_gateways(const struct daemon *d, uint64_t now_s) MUST_CHECK;
-/* One, in the pool it is in. */
+/* One, in the pool it is in; NULL: it is gone. */
 json_t *view_gateway(const struct daemon *d, const struct pool *p, const struct gateway *g, uint64_t now_s)
     MUST_CHECK;
 /* What the workers have told, the oldest session first. */

@@ -2,6 +2,7 @@
 /* The thread: turns of the loop until it is to stop and nobody is left. */
 #include "run/worker.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 #include "base/mem.h"
 #include "net/acceptor.h"
-#include "run/access.h"
+#include "log/access.h"
 
 struct worker {
 	struct worker_setup setup;
@@ -124,6 +125,17 @@ worker_new(const struct worker_setup *setup)
 	w->proxy->on_scene_over = on_scene_over;
 	w->proxy->arg = w;
 	return w;
+}
+
+/* What it can't do itself, since it does not run yet or has ended, is done at once: whoever counts on it counts on
+ * each worker. */
+static void
+worker_post(struct worker *w, mailbox_fn *fn, void *arg, size_t number)
+{
+	if (w->started)
+		mailbox_post(w->mailbox, fn, arg, number);
+	else
+		fn(arg, number);
 }
 
 static void
@@ -250,6 +262,17 @@ worker_show(struct worker *w)
 
 /* ---- the thread ---- */
 
+/* The main thread's end of it: what came too late for it is done now. */
+static void
+on_over(void *arg, size_t number)
+{
+	struct worker *w = arg;
+
+	worker_join(w);
+	mailbox_deliver(w->mailbox);
+	w->setup.events.on_gone(w->setup.events.arg, number);
+}
+
 static void *
 worker_run(void *arg)
 {
@@ -262,7 +285,7 @@ worker_run(void *arg)
 	}
 	store_end(w->proxy->scene->tools.store);
 	store_end_leaving(&w->proxy->leaving_stores);
-	worker_report(w, w->setup.events.on_gone);
+	mailbox_post(w->setup.main, on_over, w, w->setup.proxy.number);
 	return NULL;
 }
 
@@ -275,7 +298,8 @@ worker_start(struct worker *w)
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	w->started = pthread_create(&w->thread, NULL, worker_run, w) == 0;
+	errno = pthread_create(&w->thread, NULL, worker_run, w);
+	w->started = errno == 0;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!w->started)
 		return false;
@@ -285,10 +309,24 @@ worker_start(struct worker *w)
 }
 
 static void
+worker_set_paused(struct worker *w, bool paused)
+{
+	w->paused = paused;
+	for (size_t i = 0; i < w->acceptors; i++)
+		if (paused)
+			acceptor_pause(w->acceptor[i]);
+		else
+			acceptor_resume(w->acceptor[i]);
+}
+
+/* Who waits at a paused door waits for another process, which will not be: it is for us again. */
+static void
 on_stop(void *arg, size_t by_ms)
 {
 	struct worker *w = arg;
 
+	if (w->paused)
+		worker_set_paused(w, false);
 	worker_stop_accepting(w);
 	proxy_stop(w->proxy, by_ms);
 }
@@ -305,7 +343,7 @@ on_leave(void *arg, size_t by_ms)
 void
 worker_leave(struct worker *w, uint64_t by_ms)
 {
-	mailbox_post(w->mailbox, on_leave, w, by_ms);
+	worker_post(w, on_leave, w, by_ms);
 }
 
 static void
@@ -330,25 +368,20 @@ on_pause(void *arg, size_t paused)
 {
 	struct worker *w = arg;
 
-	w->paused = paused != 0;
-	for (size_t i = 0; i < w->acceptors; i++)
-		if (w->paused)
-			acceptor_pause(w->acceptor[i]);
-		else
-			acceptor_resume(w->acceptor[i]);
+	worker_set_paused(w, paused != 0);
 	worker_report(w, w->setup.events.on_shown);
 }
 
 void
 worker_pause(struct worker *w)
 {
-	mailbox_post(w->mailbox, on_pause, w, true);
+	worker_post(w, on_pause, w, true);
 }
 
 void
 worker_resume(struct worker *w)
 {
-	mailbox_post(w->mailbox, on_pause, w, false);
+	worker_post(w, on_pause, w, false);
 }
 
 static void
@@ -362,7 +395,7 @@ on_close_at(void *arg, size_t order)
 void
 worker_close_at(struct worker *w, struct closing_order *order)
 {
-	mailbox_post(w->mailbox, on_close_at, w, (size_t)order);
+	worker_post(w, on_close_at, w, (size_t)order);
 }
 
 static void
@@ -376,25 +409,25 @@ on_list_sessions(void *arg, size_t query)
 void
 worker_list_sessions(struct worker *w, struct session_query *query)
 {
-	mailbox_post(w->mailbox, on_list_sessions, w, (size_t)query);
+	worker_post(w, on_list_sessions, w, (size_t)query);
 }
 
 void
 worker_stop(struct worker *w, uint64_t by_ms)
 {
-	mailbox_post(w->mailbox, on_stop, w, by_ms);
+	worker_post(w, on_stop, w, by_ms);
 }
 
 void
 worker_close_sessions(struct worker *w, size_t n)
 {
-	mailbox_post(w->mailbox, on_close_sessions, w, n);
+	worker_post(w, on_close_sessions, w, n);
 }
 
 void
 worker_abort(struct worker *w)
 {
-	mailbox_post(w->mailbox, on_abort, w, 0);
+	worker_post(w, on_abort, w, 0);
 }
 
 static void
@@ -410,7 +443,7 @@ void
 worker_ask(struct worker *w)
 {
 	atomic_store_explicit(&w->asked, true, memory_order_relaxed);
-	mailbox_post(w->mailbox, on_ask, w, 0);
+	worker_post(w, on_ask, w, 0);
 }
 
 bool
@@ -478,7 +511,8 @@ worker_free(struct worker *w)
 	worker_stop_accepting(w);
 	free(w->acceptor);
 	worker_discard(w);
-	proxy_show(w->proxy, NULL);
+	if (w->proxy != NULL)
+		proxy_show(w->proxy, NULL);
 	if (w->loop != NULL)
 		loop_reap_all(w->loop);
 	LIST_EACH (at, after, &w->scenes)

@@ -3,8 +3,8 @@
  * worker.h - a thread with its loop, its listening sockets, its share of the proxy.
  *
  * Made on the main thread, runs on its own until it is told to stop and its last client has gone; then it says so
- * once, and the main thread joins it. All functions here are the main thread's; what they ask is done by the worker
- * between two events (mailbox.h).
+ * once, and is joined. All functions here are the main thread's; what they ask is done by the worker between two
+ * events (mailbox.h), or at once where it does not run: whatever is asked of all is done by all.
  *
  * What it shows of the configuration is a scene (scene.h). A reload makes one for each worker (worker_prepare), all
  * of them before the first is shown (worker_show); each worker says when it shows its own, and later, for each that
@@ -18,7 +18,7 @@
 #include "proxy/proxy.h"
 #include "run/edition.h"
 #include "run/mailbox.h"
-#include "run/writer.h"
+#include "log/writer.h"
 
 struct worker;
 
@@ -26,7 +26,7 @@ struct worker;
 struct worker_events {
 	mailbox_fn *on_failed_connects;
 	mailbox_fn *on_shown;			/* what worker_show asked is done */
-	mailbox_fn *on_gone;			/* it has ended */
+	mailbox_fn *on_gone;			/* it has ended, and was joined */
 	void *arg;
 	void (*on_left)(void *left_arg, struct edition *e);	/* nobody is left in its scene of this edition */
 	void *left_arg;
@@ -71,7 +71,7 @@ bool worker_answers(const struct worker *w);
 size_t worker_sessions(const struct worker *w);
 /* All clients, those in sessions too; likewise. */
 size_t worker_connections(const struct worker *w);
-/* Waits for the thread, when it has said that it is gone or was never started. */
+/* Waits for the thread, when it was told to end or was never started. */
 void worker_join(struct worker *w);
 /* When all have been joined, since they leave messages for one another. NULL is fine. */
 void worker_free(struct worker *w);

@@ -308,6 +308,16 @@ told_say(struct store *s, struct told *t)
 	return store_say(s, &t->call, on_told, &rq, t->in_full);
 }
 
+/* Each worker has a backlog of its own: the key was bound anew by another one while this waited, which is told by
+ * that one, or was already. */
+static bool
+told_is_overtaken(const struct store *s, const struct told *t)
+{
+	struct table_binding b;
+
+	return table_peek(s->shared->table, &t->key, store_now_s(), &b) && !gateway_is_tagged(t->gateway, b.tag);
+}
+
 /* As many as may be on their way. */
 static void
 store_pump(struct store *s)
@@ -318,7 +328,10 @@ store_pump(struct store *s)
 		t = backlog_next(&s->backlog);
 		if (t == NULL)
 			return;
-		if (!told_say(s, t)) {
+		if (told_is_overtaken(s, t)) {
+			store_total_add(&s->shared->totals.waiting, (uint64_t)-1);
+			backlog_done(&s->backlog, t);
+		} else if (!told_say(s, t)) {
 			backlog_failed(&s->backlog, t);
 			return;
 		}

@@ -432,14 +432,32 @@ shard_resize(struct shard *s, const struct slots *to, size_t max_keys, size_t al
 	shard_end_move(s);
 }
 
-/* What was brought over for somebody who asked came on top of what fits. */
-static void
-shard_trim(struct shard *s, size_t max_keys)
+/* False: there is no need, or nothing to give. */
+static bool
+shard_trim_one(struct shard *s, size_t max_keys)
 {
+	bool trimmed;
+
 	pthread_mutex_lock(&s->lock);
-	while (s->now.keys > 1 && atomic_load(&s->room->keys) > max_keys)
+	trimmed = s->now.keys > 1 && atomic_load(&s->room->keys) > max_keys;
+	if (trimmed)
 		shard_evict(s, &s->now);
 	pthread_mutex_unlock(&s->lock);
+	return trimmed;
+}
+
+/* What was brought over for somebody who asked came on top of what fits. All shards give alike, since none that is
+ * small grows again while the table is full. */
+static void
+table_trim(struct table *t, size_t max_keys)
+{
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (unsigned i = 0; i < t->shards; i++)
+			more = shard_trim_one(&t->shard[i], max_keys) || more;
+	}
 }
 
 /* ---- its life ---- */
@@ -534,8 +552,7 @@ table_resize(struct table *t, size_t max_keys, uint32_t ttl_s)
 		all = atomic_load(&t->room.keys);
 		for (unsigned i = 0; i < t->shards; i++)
 			shard_resize(&t->shard[i], &to[i], max_keys, all);
-		for (unsigned i = 0; i < t->shards; i++)
-			shard_trim(&t->shard[i], max_keys);
+		table_trim(t, max_keys);
 	}
 	table_set_ttl(t, ttl_s);
 	return true;

@@ -76,8 +76,8 @@ class Bench:
 		self.ends.callback(self.proxy.stop)
 		return self.proxy.wait_ready()
 
-	def load(self, *tls):
-		load = Load(self.build("wsload.c"), self.proxy.port, *tls)
+	def load(self, *tls, listener=None):
+		load = Load(self.build("wsload.c"), self.proxy.address(listener)[1], *tls)
 		self.ends.callback(load.end)
 		return load
 

@@ -260,3 +260,197 @@ def test_no_descriptors_for_operators_cost_nobody_else_anything(lab):
 		s.close()
 	resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (hard, hard))
 	assert asked(daemon, "status")["workers"]
+
+
+# ---- answers that take their time ----
+
+def ask(daemon, method, target):
+	"""By the socket: status and body."""
+	with socket.socket(socket.AF_UNIX) as s:
+		s.settimeout(30)
+		s.connect(str(daemon.admin_socket))
+		s.sendall(f"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+		data = b""
+		while more := s.recv(65536):
+			data += more
+	head, body = data.split(b"\r\n\r\n", 1)
+	return int(head.split()[1]), body
+
+
+def api(daemon, method, target, status=200):
+	got, body = ask(daemon, method, target)
+	assert got == status, body
+	return json.loads(body)
+
+
+def rewrite(lab, daemon, gateways, admin=None, **sections):
+	return lab.rewrite(daemon, gateways, admin={"socket": daemon.admin_socket, **(admin or {})}, **sections)
+
+
+def test_a_reload_is_answered_when_it_is_done(lab):
+	gateways = lab.https(2)
+	daemon = start(lab, gateways[:1])
+	rewrite(lab, daemon, gateways)
+	assert api(daemon, "POST", "/v1/reload") == {"reloaded": True, "notices": []}
+	assert [g["name"] for g in api(daemon, "GET", "/v1/gateways")["gateways"]] == ["gw1", "gw2"]
+	rewrite(lab, daemon, gateways, globals={"workers": 3})
+	assert "restart" in api(daemon, "POST", "/v1/reload")["notices"][0]
+	rewrite(lab, daemon, gateways, pool={"balance": "fair", "check": "maybe"})
+	refused = api(daemon, "POST", "/v1/reload", 422)
+	assert len(refused["mistakes"]) == 2 and all("stickyd.ini:" in m for m in refused["mistakes"])
+	reloads = api(daemon, "GET", "/v1/status")["reloads"]
+	assert (reloads["total"], reloads["failed"], reloads["last"]["good"]) == (3, 1, False)
+	assert reloads["last"]["mistakes"] == refused["mistakes"]
+
+
+def test_many_ask_for_a_reload_and_some_do_not_wait(lab):
+	daemon = start(lab, lab.https(1))
+	rewrite(lab, daemon, lab.gateways)
+	asking = []
+	for _ in range(40):
+		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(30)
+		s.connect(str(daemon.admin_socket))
+		s.sendall(b"POST /v1/reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		asking.append(s)
+	for s in asking[::2]:
+		s.close()
+	for s in asking[1::2]:
+		assert s.recv(1000).startswith(b"HTTP/1.1 200 ")
+		s.close()
+	assert api(daemon, "GET", "/v1/status")["state"] == "running"
+
+
+def test_sessions_are_listed(lab):
+	gateways = [lab.ws("gw1"), lab.ws("gw2")]
+	daemon = start(lab, gateways, pool={"affinity": "query:id", "balance": "roundrobin"},
+		more={"pool other": {"gateway": "gw1 127.0.0.1:9", "check": "none"}})
+	held = [lab.session(daemon, f"/play?id={i}") for i in range(10)]
+	until(lambda: asked(daemon, "status")["sessions"] == 10, "ten sessions")
+	for _ in range(3):
+		held[4].echo("hello")
+	everyone = api(daemon, "GET", "/v1/sessions")
+	assert (everyone["total"], everyone["cut"], len(everyone["sessions"])) == (10, False, 10)
+	one, = api(daemon, "GET", "/v1/sessions?key=4")["sessions"]
+	assert (one["pool"], one["listener"], one["tls"], one["target"]) == ("app", "main", False, "/play?id=4")
+	assert (one["messages_in"], one["messages_out"], one["bytes_in"]) == (3, 3, 3 * 11)
+	assert one["client"] == "%s:%d" % held[4].sock.getsockname()
+	assert 0 <= one["duration_s"] < 60 and one["idle_s"] <= one["duration_s"] and one["since_words"]
+	assert one["host"] and len(one["request_id"]) == 32 and one["how"]
+	at = api(daemon, "GET", f"/v1/sessions?gateway=app/{one['gateway']}")
+	assert at["total"] == 5 and {s["gateway"] for s in at["sessions"]} == {one["gateway"]}
+	assert api(daemon, "GET", "/v1/sessions?pool=other")["total"] == 0
+	some = api(daemon, "GET", "/v1/sessions?limit=3")
+	assert (some["total"], some["cut"], len(some["sessions"])) == (10, True, 3)
+	assert "say POOL/NAME" in api(daemon, "GET", "/v1/sessions?gateway=gw1", 409)["error"]
+
+
+def test_what_an_operator_wishes(lab):
+	daemon = start(lab, lab.https(2), pool={"drain_deadline": "1h"})
+	gateway = api(daemon, "POST", "/v1/drain?gateway=gw1")["gateway"]
+	assert (gateway["state"], gateway["deadline_words"]) == ("draining", "in 1 hour")
+	assert api(daemon, "GET", "/v1/status")["draining"] is True
+	assert {who(lab.get(daemon)) for _ in range(8)} == {"gw2"}
+	assert api(daemon, "POST", "/v1/drain?gateway=gw1&deadline=0")["gateway"]["deadline"] is None
+	assert api(daemon, "POST", "/v1/ready?gateway=app/gw1")["gateway"]["state"] == "up"
+	assert api(daemon, "POST", "/v1/weight?gateway=gw2&weight=0")["gateway"]["weight"] == 0
+	assert {who(lab.get(daemon)) for _ in range(8)} == {"gw1"}
+	assert api(daemon, "POST", "/v1/down?gateway=gw2")["gateway"]["state"] == "down"
+	assert "operator" in api(daemon, "GET", "/v1/gateways")["gateways"][1]["why"]
+
+
+def test_events(lab):
+	daemon = start(lab, lab.https(1))
+	before = api(daemon, "GET", "/v1/events")
+	assert before["last"] == before["events"][-1]["number"]
+	assert any("is ready" in e["text"] for e in before["events"])
+	api(daemon, "POST", "/v1/down?gateway=gw1")
+	fresh = api(daemon, "GET", f"/v1/events?after={before['last']}")["events"]
+	assert fresh[0]["level"] == "warn" and "gw1" in fresh[0]["text"] and fresh[0]["number"] == before["last"] + 1
+	daemon.wait_log(re.escape(fresh[0]["text"]))
+
+
+def test_the_trend(lab):
+	daemon = start(lab, [lab.ws()])
+	session = lab.session(daemon)
+
+	def known():
+		session.echo("x" * 10000)
+		trend = api(daemon, "GET", "/v1/trend")
+		return len(trend["series"]["sessions"]) >= 2 and trend
+	trend = until(known, "two samples")
+	assert (trend["step_s"], trend["samples"]) == (2, 300)
+	assert trend["series"]["sessions"][-1] == 1 and trend["series"]["bytes_in_s"][-1] > 10000
+	assert {len(s) for s in trend["series"].values()} == {len(trend["series"]["sessions"])}
+	gateway, = trend["gateways"]
+	assert gateway["sessions"][-1] == 1 and len(gateway["requests_s"]) == len(gateway["sessions"])
+	rates = api(daemon, "GET", "/v1/status")["rates"]
+	assert rates["bytes_in_s"] > 1000 and rates["bytes_out_s"] > 1000
+
+
+def test_a_gateway_that_is_gone_is_told_of_as_long_as_it_has_sessions(lab):
+	one, two = lab.ws("gw1"), lab.ws("gw2")
+	daemon = start(lab, [one])
+	session = lab.session(daemon)
+	rewrite(lab, daemon, [two])
+	api(daemon, "POST", "/v1/reload")
+	here, gone = api(daemon, "GET", "/v1/gateways")["gateways"]
+	assert (here["name"], here["state"]) == ("gw2", "up")
+	assert (gone["pool"], gone["name"], gone["state"], gone["sessions"], gone["check"]) == ("app", "gw1", "gone", 1, None)
+	assert session.echo("still there") == "still there"
+	session.finish()
+	until(lambda: len(api(daemon, "GET", "/v1/gateways")["gateways"]) == 1, "it to be forgotten")
+
+
+# ---- probes ----
+
+def test_it_is_ready_when_every_pool_is(lab):
+	gateway, session = lab.http("gw1"), lab.ws("gw2")
+	daemon = start(lab, [gateway], pool={"check": "tcp", "check_interval": "50ms", "check_fall": 1, "check_rise": 1},
+		more={"pool ws": {"gateway": session.line, "check": "none"}}, globals={"shutdown_grace": "20s"},
+		listener={"pool": "ws"})
+	assert ask(daemon, "GET", "/readyz") == (200, b"ready\n") and ask(daemon, "GET", "/healthz") == (200, b"ok\n")
+	gateway.kill()
+	until(lambda: ask(daemon, "GET", "/readyz") == (503, b"not ready: pool app has no gateway that is up\n"), "it to see")
+	assert ask(daemon, "GET", "/healthz")[0] == 200
+	gateway.start()
+	until(lambda: ask(daemon, "GET", "/readyz")[0] == 200, "it to come back")
+	held = lab.session(daemon)
+	daemon.signal(15)
+	until(lambda: ask(daemon, "GET", "/readyz") == (503, b"not ready: stopping\n"), "the stop")
+	assert api(daemon, "GET", "/v1/status")["state"] == "stopping"
+	held.close()
+
+
+# ---- doors ----
+
+def test_doors_change_at_a_reload(lab):
+	"""The one by which it was asked for goes: its answer comes all the same."""
+	token = lab.directory / "token"
+	token.write_text(TOKEN)
+	token.chmod(0o600)
+	daemon = start(lab, lab.https(1), admin={"listen": "127.0.0.1:0", "token_file": token})
+	moved = lab.directory / "moved.sock"
+	rewrite(lab, daemon, lab.gateways, admin={"socket": moved})
+	response, body = by_tcp(daemon, "POST", "/v1/reload", Authorization=f"Bearer {TOKEN}")
+	assert response.status == 200 and json.loads(body)["reloaded"]
+	with pytest.raises(OSError):
+		by_tcp(daemon, "GET", "/healthz")
+	assert not daemon.admin_socket.exists()
+	assert asked(moved, "status")["pid"] == daemon.pid
+	inode = moved.stat().st_ino
+	rewrite(lab, daemon, lab.gateways, admin={"socket": moved}, pool={"balance": "random"})
+	assert asked(moved, "reload")["reloaded"] and moved.stat().st_ino == inode, "what stays is not touched"
+
+
+def test_a_crowd_keeps_no_operator_out(lab):
+	daemon = start(lab, lab.https(1), admin={"listen": "127.0.0.1:0"})
+	port = int(re.search(r"admin: listening on 127\.0\.0\.1:(\d+)", daemon.log).group(1))
+	crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+	for s in crowd:
+		s.sendall(b"GET /metr")
+	assert by_tcp(daemon, "GET", "/v1/status")[0].status == 200
+	assert asked(daemon, "status")["pid"] == daemon.pid
+	assert daemon.descriptors() < 150
+	for s in crowd:
+		s.close()

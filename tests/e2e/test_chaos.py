@@ -24,7 +24,7 @@ import websockets
 
 from harness.daemon import program, sanitizer
 from harness.wait import until
-from test_upgrade import READY, Successor, processes, successor
+from test_upgrade import Successor, processes, successors
 
 ROUNDS = int(os.environ.get("STICKYD_CHAOS", "8"))
 SEED = int(os.environ.get("STICKYD_SEED", "1"))
@@ -90,6 +90,7 @@ class Player:
 		self.chaos, self.id = chaos, f"player-{number}"
 		self.random = random.Random(f"{SEED} {number}")
 		self.home, self.seen, self.sent = None, 0.0, 0
+		self.at = None		# this session's gateway, once it has said something
 		self.progress = time.monotonic()
 		self.closes = 0
 		self.placed_in_upgrade = self.lost_place = False
@@ -104,6 +105,7 @@ class Player:
 				self.refused(e, came)
 				await asyncio.sleep(self.random.uniform(0, 0.1))
 				continue
+			self.at = None
 			self.placed_in_upgrade = self.chaos.explains({"upgrade"}, None, came)
 			try:
 				await self.talk(ws)
@@ -121,7 +123,7 @@ class Player:
 
 	def closed(self, code, came):
 		self.closes += 1
-		assert self.chaos.explains(EXPLAINS.get(code, ()), self.home, came), f"{self.id} at {self.home} was closed by {code} without need"
+		assert self.chaos.explains(EXPLAINS.get(code, ()), self.at, came), f"{self.id} at {self.at} was closed by {code} without need"
 
 	async def talk(self, ws):
 		while not self.chaos.over:
@@ -139,7 +141,8 @@ class Player:
 			was = self.chaos.gateways[self.home]
 			assert was.disturbed >= self.seen or self.lost_place, f"{self.id} went from {self.home} to {name}, though {self.home} was well"
 			self.lost_place = self.placed_in_upgrade
-		self.home, self.seen = name, time.monotonic()
+		self.home = self.at = name
+		self.seen = time.monotonic()
 		self.progress = self.seen
 
 
@@ -253,10 +256,10 @@ class Chaos:
 		self.signal(signal.SIGUSR1)
 
 	async def upgrade(self):
-		said = len(READY.findall(self.daemon.log))
+		before = len(successors(self.daemon))
 		self.signal(signal.SIGUSR2)
-		await self.wait(lambda: len(READY.findall(self.daemon.log)) > said, "the new process")
-		self.pid = successor(self.daemon)
+		await self.wait(lambda: len(successors(self.daemon)) > before, "the new process")
+		self.pid = int(successors(self.daemon)[before])
 		await self.wait(lambda: processes(self.daemon) == [self.pid], "the old process to end")
 
 	async def lose_store(self):

@@ -287,3 +287,23 @@ def test_websockets_through_nginx(lab):
 		assert c.read_text() == "x" * 1000000
 		c.finish()
 	assert "is down" not in daemon.log
+
+
+@pytest.mark.threads
+def test_reloads_under_traffic(lab):
+	"""Each has a context of its own; sessions and kept connections go on, and nobody notices."""
+	gateway = lab.library(ssl=lab.authority.server("127.0.0.1"))
+	daemon = lab.start([gateway], pool=tls(lab, check="websocket", check_path="/", check_interval="50ms"))
+	sessions = [lab.session(daemon) for _ in range(8)]
+	for c in sessions:
+		assert c.read_text() == "gw1"
+	for n in range(6):
+		assert lab.reload(daemon, [gateway], pool=tls(lab, check="websocket", check_path="/", retries=n))
+		sessions += [lab.session(daemon) for _ in range(2)]
+		for c in sessions[-2:]:
+			assert c.read_text() == "gw1"
+		for c in sessions:
+			assert c.echo(f"{n}") == f"{n}"
+	for c in sessions:
+		c.finish()
+	assert {r["close"] for r in daemon.records(20)} == {1000}

@@ -52,17 +52,17 @@ def start(lab, gateways, **how):
 	return daemon
 
 
-def successor(daemon):
-	"""The process that was started last. As it says, since a leak checker has moments with a process of its own."""
-	return int(NEXT.findall(daemon.log)[-1])
+def successors(daemon):
+	"""The processes that upgrades have started, of those that are ready. As the log says, since a leak checker has moments with a
+	process of its own; the two processes write it independently, so what was said later may stand there earlier."""
+	return NEXT.findall(daemon.log)[:len(READY.findall(daemon.log)) - 1]
 
 
 def upgrade(daemon, pid=None):
 	"""USR2, until the next one is ready: its process."""
-	said = len(READY.findall(daemon.log))
+	before = len(successors(daemon))
 	os.kill(pid or daemon.pid, signal.SIGUSR2)
-	until(lambda: len(READY.findall(daemon.log)) > said, "the new process to be ready")
-	return successor(daemon)
+	return int(until(lambda: successors(daemon)[before:], "the new process to be ready")[0])
 
 
 def test_the_old_one_ends_when_its_last_session_has(lab):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The access log's line: the whole of it in both spellings, what is escaped and cut, and JSON read back by
  * jansson. */
-#include "run/access.h"
+#include "log/access.h"
 
 #include <jansson.h>
 #include <setjmp.h>

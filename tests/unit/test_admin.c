@@ -189,7 +189,7 @@ test_who_may(void **state)
 		{ "GET /v1/status", "Host: 127.0.0.1\r\n", 200, 200, 401, 200 },
 		{ "GET /metrics", "Host: localhost\r\n", 200, 200, 401, 200 },
 		{ "GET /metrics", "", 400, 400, 400, 400 },
-		{ "GET /healthz", "Host: 127.0.0.1\r\n", 200, 200, 200, 200 },
+		{ "GET /healthz", "Host: 127.0.0.1\r\n", 200, 200, 401, 200 },
 		{ "GET /", "Host: 127.0.0.1\r\n", 200, 200, 401, 200 },
 		{ "GET /nothing", "Host: 127.0.0.1\r\n", 404, 404, 401, 404 },
 		{ PUT_KEY, "Host: 127.0.0.1\r\n", 200, 401, 401, 403 },
@@ -254,7 +254,8 @@ test_answers_as_http(void **state)
 	assert_int_equal(strncmp(answer, "HTTP/1.1 405 ", 13), 0);
 	assert_non_null(strstr(answer, "Allow: GET, PUT, DELETE\r\n"));
 	free(answer);
-	answer = answer_on(&h, by_tcp(&h), "DELETE /v1/table?key=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+	answer = answer_on(&h, by_tcp(&h),
+	    "DELETE /v1/table?key=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 	assert_non_null(strstr(answer, "WWW-Authenticate: Bearer"));
 	assert_non_null(strstr(answer, "WWW-Authenticate: Basic"));
 	assert_null(strstr(answer, "Allow:"));
@@ -409,7 +410,8 @@ static void
 test_doors_that_stay(void **state)
 {
 	struct house h = house_open("127.0.0.1", true);
-	char *same = mem_printf("socket = %s\nlisten = 127.0.0.1:%u\ntoken_file = %s/token", h.path, h.port, directory);
+	char *same = mem_printf("socket = %s\nlisten = 127.0.0.1:%u\ntoken_file = %s/token", h.path, h.port,
+	    directory);
 	struct stat before, after;
 	int kept = by_tcp(&h);
 
@@ -460,8 +462,9 @@ static void
 test_a_change_that_is_refused(void **state)
 {
 	struct house h = house_open("127.0.0.1", true);
-	char *path = path_of("moved"), *section = mem_printf("socket = %s\nlisten = 127.0.0.1:%u\ntoken_file = %s/none",
-	    path, free_port(), directory);
+	char *path = path_of("moved");
+	char *section = mem_printf("socket = %s\nlisten = 127.0.0.1:%u\ntoken_file = %s/none", path, free_port(),
+	    directory);
 	struct admin_change *change;
 	unsigned told = 0;
 

@@ -11,8 +11,10 @@
 
 #include <cmocka.h>
 
+#include "affinity/moved.h"
 #include "base/log.h"
 #include "net/acceptor.h"
+#include "proxy/closing.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 #include "wire.h"
@@ -125,6 +127,7 @@ world_init(struct world *w, const char *of_listener, const char *of_pool)
 	w->pool = pool_new(&w->conf->pool[0], no_report, NULL);
 	w->shared.table = table_new(100, 3600);
 	w->shared.history = history_new();
+	w->shared.moved = moved_new();
 	w->affinity = affinity_new(&w->conf->pool[0], w->pool, &w->shared, no_report, NULL);
 	w->service = (struct service){ .conf = &w->conf->pool[0], .pool = w->pool, .affinity = w->affinity };
 	w->routes = routes_new(w->conf, &w->conf->listener[0], &w->service);
@@ -180,6 +183,7 @@ world_fini(struct world *w)
 	listener_free(w->listener);
 	affinity_free(w->affinity);
 	history_free(w->shared.history);
+	moved_free(w->shared.moved);
 	table_free(w->shared.table);
 	for (unsigned i = 0; i < GATEWAYS; i++) {
 		assert_int_equal(w->pool->gateway[i]->refs, 1);
@@ -679,6 +683,139 @@ a_session(void **state)
 	world_fini(&w);
 }
 
+static void
+world_open_session(struct world *w)
+{
+	world_connect(w);
+	wire_say(w->client.fd, UPGRADE);
+	world_asked(w);
+	wire_say(w->link.fd, SWITCHING "\x81\x02yo");
+	WIRE_UNTIL(w->loop, has(&w->client, "\r\n\r\n\x81\x02yo"));
+}
+
+/* The only gateway that has one. */
+static struct gateway *
+world_home(const struct world *w)
+{
+	for (unsigned i = 0; i < GATEWAYS; i++)
+		if (gateway_sessions(w->pool->gateway[i]) == 1)
+			return w->pool->gateway[i];
+	fail_msg("no gateway has a session");
+	return NULL;
+}
+
+static void
+on_listed(struct session_query *q)
+{
+	(void)q;
+}
+
+/* What an operator is told of it, whatever is logged. */
+static void
+a_session_is_listed(void **state)
+{
+	const struct session_row *row;
+	struct session_query *q = session_query_new(1);
+	struct table_key nobodys = { 1, 2 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, "", "");
+	w.proxy->on_record = NULL;
+	world_open_session(&w);
+	q->limit = 10;
+	q->done = on_listed;
+	proxy_list_sessions(w.proxy, q);
+	assert_int_equal(q->share[0].rows, 1);
+	assert_int_equal(q->share[0].matching, 1);
+	row = &q->share[0].row[0];
+	assert_string_equal(row->pool, "p");
+	assert_string_equal(row->gateway, gateway_name(world_home(&w)));
+	assert_string_equal(row->listener, "l");
+	assert_string_equal(row->how, "new");
+	assert_string_equal(row->host, "h");
+	assert_string_equal(row->target, "/ws");
+	assert_int_equal(strlen(row->request_id), PROXY_REQUEST_ID);
+	assert_int_equal(addr_order(&row->client, &row->client), 0);
+	assert_int_equal(row->bytes_out, 4);
+	assert_int_equal(row->messages_out, 1);
+	session_query_free(q);
+
+	q = session_query_new(1);
+	q->done = on_listed;
+	q->key = &nobodys;
+	q->keys = 1;
+	q->limit = 10;
+	proxy_list_sessions(w.proxy, q);
+	assert_int_equal(q->share[0].matching, 0);
+	session_query_free(q);
+	world_fini(&w);
+}
+
+/* An order closes it, once, and takes its client elsewhere if it says so. */
+static void
+a_session_is_closed_by_order(void **state)
+{
+	(void)state;
+	for (unsigned moves = 0; moves < 2; moves++) {
+		struct closing_order *o;
+		struct gateway *from, *to;
+		struct world w;
+
+		world_init(&w, "", "");
+		world_open_session(&w);
+		from = world_home(&w);
+		to = w.pool->gateway[from == w.pool->gateway[0] ? 1 : 0];
+		o = closing_new(to, NULL, END_DRAINED, 5, UINT64_MAX);
+		proxy_close_at(w.proxy, closing_ref(o));
+		assert_int_equal(closing_left(o), 5);		/* it is not there */
+		closing_unref(o);
+		o = closing_new(from, NULL, END_DRAINED, 5, 1);
+		proxy_close_at(w.proxy, closing_ref(o));
+		assert_int_equal(closing_left(o), 5);		/* too late */
+		closing_unref(o);
+		o = closing_new(from, moves ? to : NULL, moves ? END_REBALANCED : END_DRAINED, 5, UINT64_MAX);
+		proxy_close_at(w.proxy, closing_ref(o));
+		proxy_close_at(w.proxy, closing_ref(o));
+		assert_true(closing_is_done(o));
+		assert_int_equal(closing_left(o), 4);
+		closing_unref(o);
+		WIRE_UNTIL(w.loop, has(&w.client, moves ? "\x88\x0c\x03\xf4rebalanced" : "\x88\x09\x03\xf4" "drained"));
+		assert_int_equal(table_counts(w.shared.table).keys, moves);
+		wire_say(w.client.fd, "\x88\x80....");
+		wire_say(w.link.fd, "\x88\x02\x03\xf4");
+		WIRE_UNTIL(w.loop, w.records == 1);
+		assert_int_equal(w.why, moves ? END_REBALANCED : END_DRAINED);
+		world_fini(&w);
+	}
+}
+
+/* A handshake under way is refused when the process stops, and when its gateway's time is over and there is no other. */
+static void
+a_handshake_that_comes_too_late(void **state)
+{
+	(void)state;
+	for (unsigned stops = 0; stops < 2; stops++) {
+		struct world w;
+
+		world_init(&w, "", "retries = 0");
+		world_connect(&w);
+		wire_say(w.client.fd, UPGRADE);
+		world_asked(&w);
+		if (stops) {
+			proxy_stop(w.proxy, UINT64_MAX);
+		} else {
+			gateway_remove(world_home(&w), 0);
+			wire_say(w.link.fd, SWITCHING);
+		}
+		WIRE_UNTIL(w.loop, has(&w.client, "\r\n\r\n<!doctype html>"));
+		assert_true(has(&w.client, "HTTP/1.1 503 "));
+		assert_true(has(&w.client, "Retry-After: "));
+		assert_int_equal(w.why, stops ? END_STOPPING : END_GATEWAY_GONE);
+		world_fini(&w);
+	}
+}
+
 /* The client is gone when its 101 comes, with bytes behind it. */
 static void
 a_session_of_nobody(void **state)
@@ -798,6 +935,9 @@ main(void)
 		cmocka_unit_test(a_gateway_goes),
 		cmocka_unit_test(interim_without_end),
 		cmocka_unit_test(a_session),
+		cmocka_unit_test(a_session_is_listed),
+		cmocka_unit_test(a_session_is_closed_by_order),
+		cmocka_unit_test(a_handshake_that_comes_too_late),
 		cmocka_unit_test(a_session_of_nobody),
 		cmocka_unit_test(an_upgrade_refused),
 		cmocka_unit_test(stops_behind_the_answer),

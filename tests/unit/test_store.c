@@ -559,6 +559,30 @@ killed_and_restarted(void **state)
 	assert_int_equal(asked(&one, "a", 1, STORE_FOUND), 1);
 }
 
+/* Whichever of the workers comes back first. */
+static void
+of_two_workers_the_later_decision_wins(void **state)
+{
+	struct store *other = store_new(loop, one.shared);
+	struct proxy again = { one.table, one.shared, other };
+
+	(void)state;
+	server_kill(&made);
+	UNTIL(is_refused(&one, "c"));
+	UNTIL(is_refused(&again, "c"));
+	tell(&one, "a", 0);
+	tell(&again, "a", 1);
+	tell(&again, "b", 0);
+	tell(&one, "b", 1);
+	assert_int_equal(counts(&one).waiting, 4);
+	server_start(&made);
+	UNTIL(counts(&one).well && counts(&one).waiting == 0);
+	assert_string_equal(held("a"), "gw2");
+	assert_string_equal(held("b"), "gw2");
+	assert_int_equal(known(&one, "a"), 2);
+	store_retire(other, &leaving);
+}
+
 static void
 what_waits_is_bounded(void **state)
 {
@@ -841,6 +865,7 @@ main(void)
 		CASE(operators),
 		CASE(frozen),
 		CASE(killed_and_restarted),
+		CASE(of_two_workers_the_later_decision_wins),
 		CASE(what_waits_is_bounded),
 		CASE(who_asks_finds_it_back),
 		CASE(full),

@@ -136,7 +136,8 @@ test_one_after_the_other(void **state)
 	assert_int_equal(count("Connection:"), 0);
 	assert_int_equal(count("\r\n\r\n/one"), 1);
 	assert_int_equal(idles, 1);
-	say("GET /two HTTP/1.1\r\n" HOST "\r\nPOST /three HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbodyGET /four HT");
+	say("GET /two HTTP/1.1\r\n" HOST "\r\nPOST /three HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody"
+	    "GET /four HT");
 	assert_int_equal(asked, 3);
 	assert_string_equal(target, "/three");
 	say("TP/1.1\r\n" HOST "\r\n");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The writer: files, rotation, pipes that block, disks that are full, several producers, the end. */
-#include "run/writer.h"
+#include "log/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * fields have the same numbers on all lines, for awk, and the user agent is all that stands behind "agent=". This
  * runs on the workers, once a request, hence no printf, and eight bytes at a time where there is nothing to escape.
  */
-#include "run/access.h"
+#include "log/access.h"
 
 #include "base/buf.h"
 #include "base/clock.h"

@@ -4,7 +4,7 @@
  * stays in the rings; these fill, and what then comes is dropped: so lines are lost whole, the newest of a bad time,
  * and a full disk needs no other care than to try again.
  */
-#include "run/writer.h"
+#include "log/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/ring.h"
-#include "run/output.h"
+#include "log/output.h"
 
 #define WRITER_RING ((size_t)1 << 20)
 #define WRITER_PIECES 64	/* two for each ring: what is written at once */

@@ -4,7 +4,7 @@
  * wait call by call, and of a pipe or a terminal we ask for room first, and write no more than it then takes without
  * waiting.
  */
-#include "run/output.h"
+#include "log/output.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,7 +27,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "run/access.h"
+#include "log/access.h"
 
 #define OUTPUT_PIECES 64	/* in one system call */
 #define OUTPUT_MODE 0640
