@@ -388,7 +388,14 @@ shard_begin_move(struct shard *s, const struct slots *to)
 	return keys;
 }
 
-/* Some of them: the newest move, until the shard holds `most`; the rest goes. False: all is done. */
+/* It holds more than its part of a table that holds more than fit. */
+static bool
+shard_is_over(const struct shard *s, size_t most)
+{
+	return shard_keys(s) > most && atomic_load(&s->room->keys) > atomic_load(&s->room->max_keys);
+}
+
+/* Some of them: the newest move, the oldest go as long as there are too many. False: all is done. */
 static bool
 shard_move_some(struct shard *s, size_t most)
 {
@@ -396,10 +403,10 @@ shard_move_some(struct shard *s, size_t most)
 
 	pthread_mutex_lock(&s->lock);
 	for (unsigned n = 0; n < TABLE_MOVES && s->before.keys != 0; n++) {
-		if (s->now.keys < most && s->now.keys < s->now.capacity)
-			shard_move(s, slots_newest(&s->before));
-		else
+		if (s->now.keys == s->now.capacity || shard_is_over(s, most))
 			shard_evict(s, &s->before);
+		else
+			shard_move(s, slots_newest(&s->before));
 	}
 	more = s->before.keys != 0;
 	pthread_mutex_unlock(&s->lock);

@@ -62,11 +62,10 @@ struct table *table_new(size_t max_keys, uint32_t ttl_s) MUST_CHECK;
 /* In so many shards, a power of two; table_new() chooses. */
 struct table *table_new_sharded(size_t max_keys, uint32_t ttl_s, unsigned shards) MUST_CHECK;
 void table_free(struct table *t);			/* NULL is fine */
-/* While others use it: what is bound stays bound, as far as it fits (the most recently used do; but under a storm of
- * new keys some that would have fitted go, and may be missed in what is copied meanwhile), and nobody waits for
- * longer than some hundred keys take. The memory of what is not needed any more is given back. Takes its time: a
- * second for a million keys, which the main thread has not; one thread at a time. False: there is no memory, and
- * nothing has changed. */
+/* While others use it: what is bound stays bound, as far as it fits (of each shard the most recently used do), and
+ * nobody waits for longer than some hundred keys take. The memory of what is not needed any more is given back. Takes
+ * its time: a second for a million keys, which the main thread has not; one thread at a time. False: there is no
+ * memory, and nothing has changed. */
 bool table_resize(struct table *t, size_t max_keys, uint32_t ttl_s) MUST_CHECK;
 
 /* Pure: whatever is bound. Keys may hold any bytes. */

@@ -486,6 +486,69 @@ test_threads(void **state)
 	table_free(t);
 }
 
+/* Keys in use stay, in a table that is resized all the time; and so in what is copied meanwhile. */
+#define HELD 400
+
+static void *
+hold_keys(void *arg)
+{
+	struct table *t = arg;
+	struct table_binding b;
+
+	for (unsigned i = 0; i < 5 * ROUNDS; i++) {
+		struct table_key k = key_of(t, i % HELD);
+
+		if (!table_get(t, &k, 1000, &b) || b.tag != i % HELD)
+			return t;
+		bind(t, HELD + i, 0, 1000);
+	}
+	return NULL;
+}
+
+static void *
+copy_held(void *arg)
+{
+	struct table_entry e[64];
+
+	for (unsigned round = 0; round < 10; round++) {
+		struct table *copy = table_new(200000, TTL);
+		size_t n;
+
+		table_set_hash_key(copy, table_hash_key(arg));
+		for (uint64_t at = 0; (n = table_copy(arg, &at, e, COUNT(e))) != 0;)
+			for (size_t i = 0; i < n; i++)
+				table_restore(copy, &e[i], 1000);
+		for (unsigned i = 0; i < HELD; i++)
+			if (!is_bound(copy, i, 1000))
+				return arg;
+		table_free(copy);
+	}
+	return NULL;
+}
+
+static void
+test_resize_in_use(void **state)
+{
+	static const size_t sizes[] = { 40000, 20000, 100000, 25000, 16000 };	/* a cycle of use fits each shard */
+	struct table *t = table_new_sharded(30000, TTL, 4);
+	pthread_t thread[3];
+	void *wrong;
+
+	(void)state;
+	for (unsigned i = 0; i < HELD; i++)
+		bind(t, i, i, 1000);
+	for (size_t i = 0; i < COUNT(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, i == 0 ? copy_held : hold_keys, t), 0);
+	for (unsigned i = 0; i < 60; i++)
+		assert_true(table_resize(t, sizes[i % COUNT(sizes)], TTL));
+	for (size_t i = 0; i < COUNT(thread); i++) {
+		pthread_join(thread[i], &wrong);
+		assert_null(wrong);
+	}
+	assert_in_range(table_counts(t).keys, HELD, 16000);
+	table_free(t);
+}
+
 int
 main(void)
 {
@@ -506,6 +569,7 @@ main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_resize),
 		cmocka_unit_test(test_resize_shards),
+		cmocka_unit_test(test_resize_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
