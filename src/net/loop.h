@@ -101,7 +101,7 @@ static inline uint64_t
 loop_now_ms(struct loop *l)
 {
 	if (l->now_ms == 0)
-		l->now_ms = clock_coarse_ms();
+		l->now_ms = clock_exact_us() / 1000;
 	return l->now_ms;
 }
 
