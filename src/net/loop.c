@@ -175,6 +175,7 @@ loop_free(struct loop *l)
 		return;
 	loop_reap_all(l);
 	slab_fini(&l->chunks);
+	pipes_fini(&l->pipes);
 	close(l->fd);
 	free(l->in);
 	free(l->out);

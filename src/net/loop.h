@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "base/wheel.h"
+#include "net/pipe.h"
 
 /* A read takes up to this much at once; more makes few calls fewer and falls out of the processor's cache. */
 #define LOOP_SCRATCH (64 * 1024)
@@ -66,6 +67,7 @@ struct loop {
 	struct list again;		/* watches that asked for another turn */
 	struct list reap;
 	struct slab chunks;		/* LOOP_CHUNK each: what sockets refused for now (stream.h) */
+	struct pipes pipes;		/* for streams whose bytes nobody has to see (stream.h) */
 	char *in;			/* LOOP_SCRATCH: what was read last; valid until the next read */
 	char *out;			/* LOOP_SCRATCH_OUT: for putting a message together */
 	struct epoll_event event[LOOP_EVENTS];

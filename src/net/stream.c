@@ -24,6 +24,7 @@
 #define CHUNK_BYTES 16384
 struct chunk {
 	struct chunk *next;
+	struct pipe *pipe;	/* NULL, or what is to be sent is in there, and no bytes are here */
 	size_t at, n;		/* bytes[at .. n) are still to be sent */
 	char bytes[CHUNK_BYTES];
 };
@@ -39,6 +40,15 @@ stream_fail(struct stream *s, int error)
 	return STREAM_FAILED;
 }
 
+static void
+stream_note_read(struct stream *s, ssize_t n)
+{
+	if (n == 0)
+		s->ended = true;
+	else if (n == -1 && errno == EAGAIN)
+		s->readable = false;
+}
+
 /* One read of the socket: bytes, 0 at the end, -1 with errno. */
 static ssize_t
 stream_recv(struct stream *s, void *to, size_t most)
@@ -48,11 +58,8 @@ stream_recv(struct stream *s, void *to, size_t most)
 	do
 		n = recv(s->fd, to, most, 0);
 	while (n == -1 && errno == EINTR);
-	if (n == 0)
-		s->ended = true;
-	else if (n == -1 && errno == EAGAIN)
-		s->readable = false;
-	else if (n > 0 && (size_t)n < most && !s->hup)
+	stream_note_read(s, n);
+	if (n > 0 && (size_t)n < most && !s->hup)
 		s->readable = false;
 	return n;
 }
@@ -249,6 +256,15 @@ stream_is_established(const struct stream *s)
 
 /* ---- reading and writing ---- */
 
+/* What it means that a socket gave 0 bytes or -1, with errno as it is. */
+static enum stream_result
+stream_read_nothing(struct stream *s, ssize_t got)
+{
+	if (got == 0)
+		return STREAM_END;
+	return errno == EAGAIN && s->error == 0 ? STREAM_WAIT : stream_fail(s, errno);
+}
+
 static enum stream_result
 stream_read_plain(struct stream *s, char *to, size_t most, size_t *n)
 {
@@ -257,13 +273,10 @@ stream_read_plain(struct stream *s, char *to, size_t most, size_t *n)
 	if (!s->readable)
 		return s->error == 0 ? STREAM_WAIT : STREAM_FAILED;
 	got = stream_recv(s, to, most);
-	if (got > 0) {
-		*n = (size_t)got;
-		return STREAM_OK;
-	}
-	if (got == 0)
-		return STREAM_END;
-	return errno == EAGAIN && s->error == 0 ? STREAM_WAIT : stream_fail(s, errno);
+	if (got <= 0)
+		return stream_read_nothing(s, got);
+	*n = (size_t)got;
+	return STREAM_OK;
 }
 
 enum stream_result
@@ -289,17 +302,15 @@ stream_read(struct stream *s, char *to, size_t most, struct slice *got)
 	return r;
 }
 
-/* The ring's last chunk, with room: NULL when there is no memory. */
+/* A new one at the ring's end. NULL: there is no memory. */
 static struct chunk *
-stream_tail(struct stream *s)
+stream_add_chunk(struct stream *s, struct pipe *p)
 {
-	struct chunk *c = s->out;
+	struct chunk *c = slab_get_raw(&s->loop->chunks);
 
-	if (c != NULL && c->n < CHUNK_BYTES)
-		return c;
-	c = slab_get_raw(&s->loop->chunks);
 	if (c == NULL)
 		return NULL;
+	c->pipe = p;
 	c->at = c->n = 0;
 	if (s->out == NULL) {
 		c->next = c;
@@ -309,6 +320,15 @@ stream_tail(struct stream *s)
 	}
 	s->out = c;
 	return c;
+}
+
+/* The ring's last chunk, with room: NULL when there is no memory. */
+static struct chunk *
+stream_tail(struct stream *s)
+{
+	struct chunk *c = s->out;
+
+	return c != NULL && c->pipe == NULL && c->n < CHUNK_BYTES ? c : stream_add_chunk(s, NULL);
 }
 
 static enum stream_result
@@ -338,6 +358,7 @@ stream_drop_first(struct stream *s)
 		s->out = NULL;
 	else
 		s->out->next = first->next;
+	pipe_put(&s->loop->pipes, first->pipe);
 	slab_put(&s->loop->chunks, first);
 }
 
@@ -385,6 +406,75 @@ stream_write_more(struct stream *s, struct slice bytes)
 	return stream_put(s, bytes, MSG_MORE);
 }
 
+/* ---- moving ---- */
+
+bool
+stream_can_ever_move(const struct stream *from, const struct stream *to)
+{
+	return from->ssl == NULL && to->ssl == NULL;
+}
+
+bool
+stream_can_move(const struct stream *from, const struct stream *to)
+{
+	return stream_can_ever_move(from, to) && to->out == NULL && !to->connecting && to->error == 0;
+}
+
+/* True when nothing of it is left. */
+static bool
+stream_flush_pipe(struct stream *s, struct pipe *p)
+{
+	if (pipe_drain(p, s->fd))
+		return true;
+	if (errno != EAGAIN)
+		stream_fail(s, errno);
+	return false;
+}
+
+/* Takes the pipe over: what the socket refuses waits in it. */
+static void
+stream_send_pipe(struct stream *s, struct pipe *p)
+{
+	if (!stream_flush_pipe(s, p) && s->error == 0) {
+		if (stream_add_chunk(s, p) != NULL)
+			return;
+		stream_fail(s, ENOMEM);
+	}
+	pipe_put(&s->loop->pipes, p);
+}
+
+enum stream_result
+stream_move(struct stream *from, struct stream *to, size_t most, size_t *n)
+{
+	struct pipe *p;
+	ssize_t got;
+
+	ALIVE(from, STREAM_MAGIC);
+	ALIVE(to, STREAM_MAGIC);
+	must(stream_can_move(from, to) && !to->shut_wanted);
+	*n = 0;
+	if (from->ended)
+		return STREAM_END;
+	if (!from->readable)
+		return from->error == 0 ? STREAM_WAIT : STREAM_FAILED;
+	p = pipe_get(&from->loop->pipes);
+	if (p == NULL)
+		return STREAM_OK;
+	got = pipe_fill(p, from->fd, most < PIPE_BYTES ? most : PIPE_BYTES);
+	stream_note_read(from, got);
+	if (got <= 0) {
+		enum stream_result r = stream_read_nothing(from, got);
+
+		pipe_put(&from->loop->pipes, p);
+		return r;
+	}
+	*n = (size_t)got;
+	stream_send_pipe(to, p);
+	return STREAM_OK;
+}
+
+/* ---- ending ---- */
+
 static void
 stream_shut_now(struct stream *s)
 {
@@ -410,18 +500,26 @@ stream_shut(struct stream *s)
 		stream_shut_now(s);
 }
 
+/* True when nothing of it is left. */
+static bool
+stream_flush_chunk(struct stream *s, struct chunk *c)
+{
+	size_t written;
+
+	if (c->pipe != NULL)
+		return stream_flush_pipe(s, c->pipe);
+	if (stream_offer(s, c->bytes + c->at, c->n - c->at, 0, &written) != STREAM_OK)
+		return false;
+	c->at += written;
+	return c->at == c->n;
+}
+
 /* True when nothing is pending any more. */
 static bool
 stream_flush(struct stream *s)
 {
 	while (s->out != NULL) {
-		struct chunk *c = s->out->next;
-		size_t written;
-
-		if (stream_offer(s, c->bytes + c->at, c->n - c->at, 0, &written) != STREAM_OK)
-			return false;
-		c->at += written;
-		if (c->at < c->n)
+		if (!stream_flush_chunk(s, s->out->next))
 			return false;
 		stream_drop_first(s);
 	}

@@ -13,6 +13,8 @@
  *
  * Writing keeps what the socket refuses; a stream with nothing pending owns no buffer. Whoever writes while
  * stream_is_blocked() makes memory grow: check first.
+ *
+ * Bytes that nobody has to see can be moved from one plain stream to another without being copied (stream_move).
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -73,6 +75,14 @@ enum stream_result stream_read(struct stream *s, char *to, size_t most, struct s
 enum stream_result stream_write(struct stream *s, struct slice bytes) MUST_CHECK;
 /* The same, and more follows at once: a short segment need not leave on its own. */
 enum stream_result stream_write_more(struct stream *s, struct slice bytes) MUST_CHECK;
+/* Can bytes be moved from the one to the other, unseen? Both must be plain (nothing changes that), and the other not
+ * blocked. */
+bool stream_can_ever_move(const struct stream *from, const struct stream *to);
+bool stream_can_move(const struct stream *from, const struct stream *to);
+/* Moves at most `most` bytes, less than what has come perhaps. Answers as a read of `from` would, but for STREAM_OK
+ * with *n = 0: not this time, read it. What `to` refuses is kept for it, so it may be blocked afterwards; that it has
+ * failed is told by stream_has_failed(to). */
+enum stream_result stream_move(struct stream *from, struct stream *to, size_t most, size_t *n) MUST_CHECK;
 /* When all that is pending has been sent, the peer is told that nothing follows. */
 void stream_shut(struct stream *s);
 /* Call ready(CAN_READ) again when others have had their turn. */

@@ -6,12 +6,14 @@
 #define FLOW_READS 16
 /* Below this, putting bytes behind a head costs less than a system call of their own. */
 #define FLOW_COPY 16384
+/* From that many bytes on, moving them costs less than copying. */
+#define FLOW_MOVE 16384
 
 void
 flow_init(struct flow *f, struct stream *from, struct stream *to, enum head_framing in, uint64_t length,
     enum head_framing out, char *trailer)
 {
-	*f = (struct flow){ .from = from, .to = to, .out = out, .trailers = trailer != NULL };
+	*f = (struct flow){ .from = from, .to = to, .out = out, .bulk = true, .trailers = trailer != NULL };
 	body_reader_init(&f->reader, in, length, trailer);
 	f->done = body_is_done(&f->reader);
 }
@@ -104,6 +106,40 @@ flow_ended(struct flow *f)
 	return flow_finish(f, &b) && stream_write(f->to, buf_slice(&b)) == STREAM_OK ? FLOW_DONE : FLOW_SINK_FAILED;
 }
 
+/* Not more than the body where its end is known: what follows is the next message's. */
+static enum stream_result
+flow_read(struct flow *f, char *buffer, size_t room, struct slice *got)
+{
+	size_t most = buffer != NULL ? room : LOOP_SCRATCH;
+
+	if (f->reader.framing == FRAMING_LENGTH && f->reader.left < most)
+		most = (size_t)f->reader.left;
+	return stream_read(f->from, buffer, most, got);
+}
+
+/* What comes in small pieces costs less by copying. */
+static bool
+flow_may_move(const struct flow *f)
+{
+	return f->bulk && f->out != FRAMING_CHUNKED && body_run(&f->reader) >= FLOW_MOVE &&
+	    stream_can_move(f->from, f->to);
+}
+
+static enum stream_result
+flow_move(struct flow *f)
+{
+	uint64_t run = body_run(&f->reader);
+	enum stream_result r;
+	size_t n = 0;
+
+	r = stream_move(f->from, f->to, run < SIZE_MAX ? (size_t)run : SIZE_MAX, &n);
+	if (r == STREAM_OK)
+		f->bulk = n >= FLOW_MOVE;
+	f->bytes += n;
+	body_skip(&f->reader, n);
+	return r;
+}
+
 enum flow_result
 flow_pump(struct flow *f, char *buffer, size_t room, struct slice *rest)
 {
@@ -112,15 +148,12 @@ flow_pump(struct flow *f, char *buffer, size_t room, struct slice *rest)
 	*rest = SLICE_NONE;
 	for (unsigned budget = FLOW_READS; r == FLOW_WAIT && !stream_is_blocked(f->to); budget--) {
 		struct buf b = buf_of(f->to->loop->out, LOOP_SCRATCH_OUT);
-		size_t most = buffer != NULL ? room : LOOP_SCRATCH;
 
 		if (budget == 0) {
 			stream_again(f->from);
 			break;
 		}
-		if (f->reader.framing == FRAMING_LENGTH && f->reader.left < most)
-			most = (size_t)f->reader.left;	/* what follows is the next message's */
-		switch (stream_read(f->from, buffer, most, rest)) {
+		switch (flow_may_move(f) ? flow_move(f) : flow_read(f, buffer, room, rest)) {
 		case STREAM_OK:
 			r = flow_feed(f, rest, &b);
 			break;

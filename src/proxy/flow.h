@@ -4,6 +4,7 @@
  *
  * It is read by its own framing and written by another where the receiver needs that: chunked from a gateway becomes
  * plain bytes for an HTTP/1.0 client, and so on. What has been read is passed on before anything more is asked for.
+ * A long run of it that need not be changed goes from socket to socket without being copied.
  */
 #ifndef PROXY_FLOW_H
 #define PROXY_FLOW_H
@@ -26,6 +27,7 @@ struct flow {
 	struct body_reader reader;
 	enum head_framing out;		/* FRAMING_CHUNKED, or anything else: bytes as they are */
 	uint64_t bytes;			/* of the body so far, without framing */
+	bool bulk;			/* much comes at once: it is moved without being copied where that can be */
 	bool sent;			/* the sink's stream has taken bytes of ours, at least the head's */
 	bool done;
 	bool trailers;			/* the receiver wants them */

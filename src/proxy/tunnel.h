@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * tunnel.h - two streams that have become one WebSocket: bytes pass unchanged, under back-pressure, and frames are
- * followed so that the session can be ended properly.
+ * followed so that the session can be ended properly. Long payloads go from socket to socket without being copied.
  *
  * A half-close is passed on, and the end is when both have come. But a gateway that ends without a close frame has
  * died, since no live one would (RFC 6455, 7.1.1): its client is told so by a close frame, unless a frame of the
@@ -34,6 +34,7 @@ struct tunnel_end {
 	struct stream *stream;
 	struct frame_follower sent;	/* follows what this side sends */
 	uint64_t bytes;			/* that it sent */
+	bool bulk;			/* long frames, much of them at once: moved without being copied */
 	bool ended;			/* it will send no more */
 	bool deaf;			/* nothing may be written to it any more */
 	bool wants_close;		/* a close frame of ours is to be put in before it */

@@ -264,11 +264,10 @@ what_follows_is_left(void **state)
 	}
 }
 
-/* Read to a buffer of the caller's, or to the scratch. */
+/* Moved without being copied, or copied when there is no pipe. */
 static void
-much_through_a_slow_sink(void **state)
+much_through_a_slow_sink(struct world *w, bool spliced)
 {
-	struct world *w = *state;
 	size_t all = 4 * 1024 * 1024, sent = 0, most = 0;
 	static char piece[30000];
 	uint64_t end = clock_exact_us() + WIRE_LIMIT_MS * 1000;
@@ -279,6 +278,7 @@ much_through_a_slow_sink(void **state)
 	setsockopt(w->to.fd, SOL_SOCKET, SO_SNDBUF, &(int){ 16384 }, sizeof(int));
 	free(w->buffer);
 	w->buffer = NULL;
+	w->loop->pipes.made = spliced ? 0 : PIPES_MOST;
 	world_start(w, FRAMING_LENGTH, all, FRAMING_LENGTH, false);
 	world_feed(w, SLICE_NONE);
 	while (w->got.n < 5 + all) {
@@ -294,8 +294,23 @@ much_through_a_slow_sink(void **state)
 	}
 	assert_int_equal(w->r, FLOW_DONE);
 	assert_memory_equal(w->got.p + 5, expected, all);
+	assert_int_equal(w->flow.bytes, all);
 	assert_true(most != 0 && most <= LOOP_SCRATCH / 16384 + 2);
+	assert_int_equal(w->loop->pipes.made, spliced ? 1 : PIPES_MOST);
+	w->loop->pipes.made = spliced ? 1 : 0;
 	free(expected);
+}
+
+static void
+much_is_moved(void **state)
+{
+	much_through_a_slow_sink(*state, true);
+}
+
+static void
+much_is_copied(void **state)
+{
+	much_through_a_slow_sink(*state, false);
 }
 
 /* A chunk for every byte, with all the bytes that one read can hold, and behind a head as large as heads can be. */
@@ -407,7 +422,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_framing_cut_anywhere),
 		cmocka_unit_test(what_follows_is_left),
-		cmocka_unit_test_setup_teardown(much_through_a_slow_sink, setup, teardown),
+		cmocka_unit_test_setup_teardown(much_is_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(much_is_copied, setup, teardown),
 		cmocka_unit_test_setup_teardown(finely_chunked_behind_a_large_head, setup, teardown),
 		cmocka_unit_test(broken_and_cut_short),
 		cmocka_unit_test_setup_teardown(broken_at_once, setup, teardown),

@@ -3,6 +3,7 @@
 #include "proxy/tunnel.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
@@ -10,6 +11,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "base/buf.h"
 #include "wire.h"
 
 #define X20  "xxxxxxxxxxxxxxxxxxxx"
@@ -390,6 +392,101 @@ back_pressure(void **state)
 		assert_memory_equal(w.got[other(from)].p, bytes, MUCH);
 		assert_true(most_kept != 0 && most_kept <= LOOP_SCRATCH / 16384 + 1);
 		assert_int_equal(w.pair->tunnel.end[from].sent.messages, 1);
+		free(bytes);
+		world_fini(&w);
+	}
+}
+
+/* Frames of this size, with a short one and a ping behind each; returns their bytes, of which each tells its place. */
+static char *
+long_frames(enum tunnel_side from, size_t payload, unsigned frames, size_t *n)
+{
+	struct buf b = buf_of(mem_zalloc(frames * (payload + 64)), frames * (payload + 64));
+
+	for (unsigned i = 0; i < frames; i++) {
+		unsigned char head[10] = { 0x82, from == TUNNEL_CLIENT ? 0xff : 0x7f };
+
+		for (unsigned at = 0; at < 8; at++)
+			head[2 + at] = (unsigned char)((uint64_t)payload >> (56 - 8 * at));
+		buf_add(&b, slice_make((char *)head, sizeof head));
+		if (from == TUNNEL_CLIENT)
+			buf_lit(&b, MASK);
+		for (size_t at = 0; at < payload; at++, b.n++)
+			b.p[b.n] = (char)(b.n * 7 + (b.n >> 8) + i);
+		if (from == TUNNEL_CLIENT)
+			buf_lit(&b, "\x81\x82" MASK "ab\x89\x80" MASK);
+		else
+			buf_lit(&b, "\x81\x02" "ab\x89\x00");
+	}
+	*n = b.n;
+	return b.p;
+}
+
+/* They arrive as they were, at one that reads slowly too, and were not copied; or were, when there is no pipe. */
+static void
+long_frames_are_moved(void **state)
+{
+	static const size_t payload[] = { 65536, 70000, 1024 * 1024 };
+
+	(void)state;
+	for (unsigned i = 0; i < 12; i++) {
+		enum tunnel_side from = i % 2 == 0 ? TUNNEL_CLIENT : TUNNEL_GATEWAY;
+		unsigned frames = i / 4 == 2 ? 4 : 30;
+		bool spliced = i / 2 % 2 == 0;
+		size_t all, at = 0;
+		char *bytes = long_frames(from, payload[i / 4], frames, &all);
+		struct world w;
+
+		world_init(&w, true);
+		if (!spliced)
+			w.loop->pipes.made = PIPES_MOST;
+		WIRE_UNTIL_DOING(
+		    w.loop,
+		    {
+			    ssize_t n = at < all ? send(w.fd[from], bytes + at, all - at, MSG_NOSIGNAL) : 0;
+
+			    at += n > 0 ? (size_t)n : 0;
+			    wire_take(w.fd[other(from)], &w.got[other(from)], 100000);
+		    },
+		    w.got[other(from)].n == all);
+		assert_memory_equal(w.got[other(from)].p, bytes, all);
+		assert_int_equal(w.pair->tunnel.end[from].bytes, all);
+		assert_int_equal(w.pair->tunnel.end[from].sent.messages, 2 * frames);
+		assert_true(frame_is_between(&w.pair->tunnel.end[from].sent));
+		assert_int_equal(w.loop->pipes.made, spliced ? 1 : PIPES_MOST);
+		w.loop->pipes.made = spliced ? 1 : 0;
+		free(bytes);
+		world_fini(&w);
+	}
+}
+
+/* One breaks off while a pipe holds bytes for the other, or for him. */
+static void
+breaks_off_while_bytes_are_moved(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		enum tunnel_side from = i % 2 == 0 ? TUNNEL_CLIENT : TUNNEL_GATEWAY;
+		enum tunnel_side goes = i / 2 == 0 ? from : other(from);
+		size_t all, at = 0;
+		char *bytes = long_frames(from, 4 * 1024 * 1024, 1, &all);
+		struct world w;
+
+		world_init(&w, true);
+		WIRE_UNTIL_DOING(
+		    w.loop,
+		    {
+			    ssize_t n = send(w.fd[from], bytes + at, all - at, MSG_NOSIGNAL);
+
+			    at += n > 0 ? (size_t)n : 0;
+		    },
+		    stream_is_blocked(&w.pair->stream[other(from)]) && w.loop->pipes.made != 0 &&
+			w.loop->pipes.spare == NULL);
+		world_reset(&w, goes);
+		WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[other(goes)].ended);
+		world_shut(&w, other(goes));
+		WIRE_UNTIL(w.loop, w.ends == 1);
+		assert_int_equal(w.why, goes == TUNNEL_CLIENT ? END_CLIENT_RESET : END_GATEWAY_RESET);
 		free(bytes);
 		world_fini(&w);
 	}
@@ -895,6 +992,8 @@ main(void)
 		cmocka_unit_test(early_bytes_go_first),
 		cmocka_unit_test(ends_while_it_starts),
 		cmocka_unit_test(back_pressure),
+		cmocka_unit_test(long_frames_are_moved),
+		cmocka_unit_test(breaks_off_while_bytes_are_moved),
 		cmocka_unit_test(closes_between_frames_only),
 		cmocka_unit_test(a_close_of_theirs_is_enough),
 		cmocka_unit_test(they_close),
@@ -915,5 +1014,6 @@ main(void)
 		cmocka_unit_test(pings),
 	};
 
+	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
