@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/sys.h"
 
 const uint64_t loop_lag_bound_us[LOOP_LAG_BUCKETS] = { 100, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000,
 	250000, 1000000, UINT64_MAX };
@@ -152,7 +153,7 @@ loop_turn(struct loop *l)
 void
 loop_turn_within(struct loop *l, int patience_ms)
 {
-	int n = epoll_wait(l->fd, l->event, LOOP_EVENTS, patience_ms);
+	int n = sys_epoll_wait(l->fd, l->event, LOOP_EVENTS, patience_ms);
 	uint64_t begun_us = clock_exact_us();
 
 	must(n != -1 || errno == EINTR);

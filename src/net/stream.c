@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/sys.h"
 #include "net/tls.h"
 #include "net/tls_client.h"
 
@@ -56,7 +57,7 @@ stream_recv(struct stream *s, void *to, size_t most)
 	ssize_t n;
 
 	do
-		n = recv(s->fd, to, most, 0);
+		n = sys_recv(s->fd, to, most, 0);
 	while (n == -1 && errno == EINTR);
 	stream_note_read(s, n);
 	if (n > 0 && (size_t)n < most && !s->hup)
@@ -70,7 +71,7 @@ stream_send(struct stream *s, const void *from, size_t n, int flags)
 	ssize_t sent;
 
 	do
-		sent = send(s->fd, from, n, MSG_NOSIGNAL | flags);
+		sent = sys_send(s->fd, from, n, MSG_NOSIGNAL | flags);
 	while (sent == -1 && errno == EINTR);
 	return sent;
 }
