@@ -29,6 +29,9 @@
  * nonces were alike is 2^-33; NIST SP 800-38D, 8.3 wants 2^-32 or less. That is a year of a hundred new seals a
  * second. */
 #define NONCE_BYTES 12
+/* Drawn at once: a draw costs nearly as much as the rest of a seal, however little is drawn, and nonces are no
+ * secrets. */
+#define NONCES_DRAWN 64
 #define BINDING_BYTES 16
 #define TAG_BYTES 16
 #define RAW_BYTES (1 + NONCE_BYTES + BINDING_BYTES + TAG_BYTES)
@@ -56,6 +59,8 @@ struct sealer {
 	EVP_CIPHER_CTX *close;
 	EVP_CIPHER_CTX *open[SEAL_KEYS];
 	unsigned keys;
+	unsigned nonces;			/* not used yet: the first so many */
+	unsigned char nonce[NONCES_DRAWN][NONCE_BYTES];
 	struct opened *opened;
 };
 
@@ -277,14 +282,26 @@ sealer_free(struct sealer *s)
 }
 
 static bool
+sealer_nonce(struct sealer *s, unsigned char nonce[NONCE_BYTES])
+{
+	if (s->nonces == 0) {
+		if (RAND_bytes(s->nonce[0], sizeof s->nonce) != 1)
+			return false;
+		s->nonces = NONCES_DRAWN;
+	}
+	memcpy(nonce, s->nonce[--s->nonces], NONCE_BYTES);
+	return true;
+}
+
+/* raw has its nonce. */
+static bool
 ctx_close(EVP_CIPHER_CTX *ctx, struct slice pool, const unsigned char plain[BINDING_BYTES],
     unsigned char raw[RAW_BYTES])
 {
 	unsigned char *nonce = raw + 1, *sealed = nonce + NONCE_BYTES, *tag = sealed + BINDING_BYTES;
 	int n;
 
-	return RAND_bytes(nonce, NONCE_BYTES) == 1 &&
-	    EVP_EncryptInit_ex2(ctx, NULL, NULL, nonce, NULL) == 1 &&
+	return EVP_EncryptInit_ex2(ctx, NULL, NULL, nonce, NULL) == 1 &&
 	    EVP_EncryptUpdate(ctx, NULL, &n, (const unsigned char *)purpose, sizeof purpose) == 1 &&
 	    EVP_EncryptUpdate(ctx, NULL, &n, (const unsigned char *)pool.p, (int)pool.n) == 1 &&
 	    EVP_EncryptUpdate(ctx, sealed, &n, plain, BINDING_BYTES) == 1 &&
@@ -317,7 +334,7 @@ seal_close(struct sealer *s, struct slice pool, const struct seal_binding *b, ch
 	bytes_from_number(plain, b->tag, 8);
 	bytes_from_number(plain + 8, b->born_s, 4);
 	bytes_from_number(plain + 12, b->seen_s, 4);
-	if (!ctx_close(s->close, pool, plain, raw)) {
+	if (!sealer_nonce(s, raw + 1) || !ctx_close(s->close, pool, plain, raw)) {
 		ERR_clear_error();	/* or TLS would take it for its own */
 		return 0;
 	}

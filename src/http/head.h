@@ -51,6 +51,8 @@ struct field {
 	 * message can't be named away: Host, Content-Length, Expect, Sec-WebSocket-*, and what a proxy says for
 	 * itself (Forwarded, X-Forwarded-*, X-Request-Id). */
 	bool hop;
+	/* In the bytes stand the name, ": ", the value and CRLF, and nothing else: they can be copied together. */
+	bool plain;
 };
 
 enum head_method {

@@ -34,6 +34,8 @@ struct acceptor_socket {
 	struct watch watch;
 	struct acceptor *acceptor;
 	unsigned number;		/* of the port's sockets */
+	unsigned expected;		/* how many are taken without knowing that there are so many */
+	uint64_t turn;			/* the loop's, in which that many were there; 0: there were fewer */
 	bool is_watched;
 };
 
@@ -177,17 +179,38 @@ acceptor_take(struct acceptor *a, const struct acceptor_socket *from)
 	return true;
 }
 
+/* An accept that finds nobody costs more than most calls, since the kernel makes a socket first. So it is left to the
+ * event, which comes again, to say that there is one more; where they queue, twice as many are taken each turn. */
+static void
+socket_expect(struct acceptor_socket *s)
+{
+	const struct acceptor *a = s->acceptor;
+
+	if (s->turn == 0 || s->turn + 1 != a->loop->turn)
+		return;
+	s->expected = s->expected < a->batch / 2 ? s->expected * 2 : a->batch;
+}
+
+static void
+socket_note_taken(struct acceptor_socket *s, unsigned taken)
+{
+	s->turn = taken == s->expected ? s->acceptor->loop->turn : 0;
+	s->expected = taken != 0 ? taken : 1;
+}
+
 static void
 on_acceptable(struct watch *w, uint32_t events)
 {
 	struct acceptor_socket *s = CONTAINER(w, struct acceptor_socket, watch);
 	struct acceptor *a = s->acceptor;
+	unsigned taken = 0;
 
 	(void)events;
 	ALIVE(a, ACCEPTOR_MAGIC);
-	for (unsigned i = 0; i < a->batch && a->state == ACCEPTOR_OPEN; i++)
-		if (!acceptor_take(a, s))
-			return;
+	socket_expect(s);
+	while (taken < s->expected && a->state == ACCEPTOR_OPEN && acceptor_take(a, s))
+		taken++;
+	socket_note_taken(s, taken);
 }
 
 struct acceptor *
@@ -209,6 +232,7 @@ acceptor_new(struct loop *loop, struct port *p, unsigned worker, struct listener
 
 		watch_init(&s->watch, on_acceptable);
 		s->acceptor = a;
+		s->expected = 1;
 		s->number = port_share_at(p, worker, a->sockets);
 	}
 	acceptor_wake(a);

@@ -214,14 +214,28 @@ addr_port(const struct addr *a)
 	return a->len != 0 ? ntohs(a->sa.v4.sin_port) : 0;
 }
 
+static char *
+byte_text(char *to, unsigned byte)
+{
+	if (byte >= 100)
+		*to++ = (char)('0' + byte / 100);
+	if (byte >= 10)
+		*to++ = (char)('0' + byte / 10 % 10);
+	*to++ = (char)('0' + byte % 10);
+	return to;
+}
+
 static void
 add_v4(struct buf *b, const unsigned char ip[4])
 {
+	char text[4 * sizeof "255"], *end = text;
+
 	for (unsigned i = 0; i < 4; i++) {
 		if (i != 0)
-			buf_byte(b, '.');
-		buf_u64(b, ip[i]);
+			*end++ = '.';
+		end = byte_text(end, ip[i]);
 	}
+	buf_add(b, slice_make(text, (size_t)(end - text)));
 }
 
 #define V6_GROUPS 8

@@ -158,6 +158,7 @@ loop_turn_within(struct loop *l, int patience_ms)
 
 	must(n != -1 || errno == EINTR);
 	l->now_ms = begun_us / 1000;
+	l->turn++;
 	for (int i = 0; i < n; i++) {
 		struct watch *w = l->event[i].data.ptr;
 

@@ -20,8 +20,9 @@
 #include "base/wheel.h"
 #include "net/pipe.h"
 
-/* A read takes up to this much at once; more makes few calls fewer and falls out of the processor's cache. */
-#define LOOP_SCRATCH (64 * 1024)
+/* A read takes up to this much at once; more makes few calls fewer and falls out of the processor's cache. The little
+ * above 64 KiB is for the head of a message of just that much. */
+#define LOOP_SCRATCH (64 * 1024 + 256)
 /* Room for a whole read in chunked coding, with a head before it. */
 #define LOOP_SCRATCH_OUT (LOOP_SCRATCH + 64 * 1024)
 /* A TLS record's payload and the little that stands before it. */
@@ -63,6 +64,7 @@ struct loop_lag {
 struct loop {
 	int fd;
 	uint64_t now_ms;		/* when this turn began; 0: there was none yet */
+	uint64_t turn;			/* its number */
 	struct wheel wheel;
 	struct list again;		/* watches that asked for another turn */
 	struct list reap;

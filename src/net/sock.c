@@ -7,7 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A probe each third of the time-out, so that the second is already an answer to the first's loss. */
+/* A probe each third of the time-out, so that the second is already an answer to the first's loss. How many may be
+ * lost is TCP_USER_TIMEOUT's to say, where it is set (tcp(7)). */
 #define KEEPALIVE_PROBES 3
 
 static void
@@ -35,7 +36,6 @@ sock_set_vanish(int fd, uint64_t timeout_ms)
 		third_s = 1;
 	sock_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, third_s);
 	sock_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, third_s);
-	sock_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
 static int

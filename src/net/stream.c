@@ -99,11 +99,22 @@ on_bio_read(BIO *b, char *to, int most)
 	return (int)n;
 }
 
+/* Of a request that has come behind the Finished the answer is next, and the ticket leaves with it. (The kernel keeps
+ * it 200 ms at most.) Else it leaves at once, since it acknowledges the Finished, for which a client without
+ * TCP_NODELAY may wait. In 1.2 a ticket stands before our own Finished (RFC 5077, 3.3), which nobody may hold up. */
+static bool
+stream_may_hold_ticket(const struct stream *s)
+{
+	return SSL_get_state(s->ssl) == TLS_ST_SW_SESSION_TICKET && SSL_version(s->ssl) == TLS1_3_VERSION &&
+	       SSL_has_pending(s->ssl);
+}
+
 static int
 on_bio_write(BIO *b, const char *from, int n)
 {
 	struct stream *s = BIO_get_data(b);
-	ssize_t sent = stream_send(s, from, (size_t)n, 0);
+	bool more = s->more || stream_may_hold_ticket(s);
+	ssize_t sent = stream_send(s, from, (size_t)n, more ? MSG_MORE : 0);
 
 	BIO_clear_retry_flags(b);
 	if (sent == -1 && errno == EAGAIN)
@@ -185,6 +196,14 @@ stream_tls_result(struct stream *s, int returned)
 	return stream_fail(s, s->ended ? ECONNRESET : -1);
 }
 
+/* A read would find nothing, which is long to find out inside OpenSSL. In a handshake there may be something to
+ * write that was refused. */
+static bool
+stream_is_dry_tls(const struct stream *s)
+{
+	return !stream_may_have_more(s) && SSL_is_init_finished(s->ssl);
+}
+
 static enum stream_result
 stream_read_tls(struct stream *s, char *to, size_t most, size_t *n)
 {
@@ -193,9 +212,9 @@ stream_read_tls(struct stream *s, char *to, size_t most, size_t *n)
 
 	*n = 0;
 	while (*n < most && r == STREAM_OK) {
-		if (*n != 0 && !s->readable && !SSL_has_pending(s->ssl))
-			break;
-		if (SSL_read_ex(s->ssl, to + *n, most - *n, &got))
+		if (stream_is_dry_tls(s))
+			r = STREAM_WAIT;
+		else if (SSL_read_ex(s->ssl, to + *n, most - *n, &got))
 			*n += got;
 		else
 			r = stream_tls_result(s, 0);
@@ -204,23 +223,33 @@ stream_read_tls(struct stream *s, char *to, size_t most, size_t *n)
 }
 
 static enum stream_result
-stream_write_tls(struct stream *s, const char *from, size_t n, size_t *written)
+stream_write_refused(struct stream *s)
+{
+	int e = SSL_get_error(s->ssl, 0);
+
+	if (e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ)
+		return STREAM_OK;
+	s->tls_error = (uint32_t)ERR_peek_error();
+	ERR_clear_error();
+	return stream_fail(s, -1);
+}
+
+/* All records of one write leave together, as far as the socket takes them: only the last one pushes. */
+static enum stream_result
+stream_write_tls(struct stream *s, const char *from, size_t n, int flags, size_t *written)
 {
 	size_t done;
 
 	*written = 0;
 	while (*written < n) {
 		size_t piece = n - *written < CHUNK_BYTES ? n - *written : CHUNK_BYTES;
+		int ok;
 
-		if (!SSL_write_ex(s->ssl, from + *written, piece, &done)) {
-			int e = SSL_get_error(s->ssl, 0);
-
-			if (e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ)
-				return STREAM_OK;
-			s->tls_error = (uint32_t)ERR_peek_error();
-			ERR_clear_error();
-			return stream_fail(s, -1);
-		}
+		s->more = piece < n - *written || flags == MSG_MORE;
+		ok = SSL_write_ex(s->ssl, from + *written, piece, &done);
+		s->more = false;
+		if (!ok)
+			return stream_write_refused(s);
 		*written += done;
 	}
 	return STREAM_OK;
@@ -370,7 +399,7 @@ stream_offer(struct stream *s, const char *from, size_t n, int flags, size_t *wr
 	ssize_t sent;
 
 	if (s->ssl != NULL)
-		return stream_write_tls(s, from, n, written);
+		return stream_write_tls(s, from, n, flags, written);
 	*written = 0;
 	sent = stream_send(s, from, n, flags);
 	if (sent == -1)
@@ -476,16 +505,25 @@ stream_move(struct stream *from, struct stream *to, size_t most, size_t *n)
 
 /* ---- ending ---- */
 
+/* The close_notify, which goes together with the FIN that comes next. False: there is no room for it just now. */
+static bool
+stream_shut_tls(struct stream *s)
+{
+	int r, e;
+
+	s->more = true;
+	r = SSL_shutdown(s->ssl);
+	s->more = false;
+	e = r < 0 ? SSL_get_error(s->ssl, r) : SSL_ERROR_NONE;
+	ERR_clear_error();
+	return e != SSL_ERROR_WANT_WRITE;
+}
+
 static void
 stream_shut_now(struct stream *s)
 {
-	if (s->ssl != NULL && SSL_is_init_finished(s->ssl)) {
-		int r = SSL_shutdown(s->ssl), e = r < 0 ? SSL_get_error(s->ssl, r) : SSL_ERROR_NONE;
-
-		if (e == SSL_ERROR_WANT_WRITE)
-			return;		/* no room for the close_notify: again when there is */
-		ERR_clear_error();
-	}
+	if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && !stream_shut_tls(s))
+		return;			/* again when it is writable */
 	s->shut_done = true;
 	shutdown(s->fd, SHUT_WR);
 }
@@ -684,9 +722,8 @@ stream_close(struct stream *s)
 		return;
 	if (s->ssl != NULL) {
 		tls_note_end(s->ssl);
-		if (s->error == 0 && !s->shut_done && s->out == NULL && SSL_is_init_finished(s->ssl) &&
-		    SSL_shutdown(s->ssl) < 0)
-			ERR_clear_error();
+		if (s->error == 0 && !s->shut_done && s->out == NULL && SSL_is_init_finished(s->ssl))
+			(void)stream_shut_tls(s);
 		SSL_free(s->ssl);
 		s->ssl = NULL;
 	}

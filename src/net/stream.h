@@ -53,6 +53,7 @@ struct stream {
 	bool readable;			/* the socket may have more */
 	bool hup;			/* the peer's end or an error has come: read until it is seen */
 	bool broken;			/* by an error, which recv tells behind what was said, behind a FIN never */
+	bool more;			/* TLS: behind what is written now comes more at once */
 	bool read_needs_write;		/* TLS wants to write before it can read on */
 	bool shut_wanted, shut_done;
 	bool ended;			/* STREAM_END was returned */
@@ -91,7 +92,7 @@ void stream_again(struct stream *s);
 bool stream_may_have_more(const struct stream *s);
 /* The owner does not want data now: has the peer broken off, whatever it said before that? */
 bool stream_is_reset(struct stream *s);
-/* What is there (plain only), left unread; empty when nothing has come. False: it ended or failed. */
+/* What is there, by TLS as it came, left unread; empty when nothing has come. False: it ended or failed. */
 bool stream_peek(struct stream *s, char *to, size_t most, struct slice *got) MUST_CHECK;
 /* Nothing has come and the peer has not closed: asks the socket. */
 bool stream_is_quiet(struct stream *s);

@@ -25,6 +25,8 @@
 #define TLS_NAME 256		/* a DNS name and its NUL */
 #define TLS_TICKET_KEYS 80	/* a name and two keys, as SSL_CTX_set_tlsext_ticket_keys wants them */
 #define TLS_WHY 160
+/* As much as a plain read takes at once (net/loop.h), with what TLS adds to it. */
+#define TLS_READ (68 * 1024)
 
 /* 1.2: forward secrecy and AEAD only. 1.3: the short key first, it is the cheapest and strong enough; who has no
  * AES in hardware says so by putting ChaCha20 first, and gets it. */
@@ -329,8 +331,8 @@ tls_note_end(const SSL *ssl)
 		counter_add(&counts->failed, 1);
 }
 
-/* An idle connection holds no record buffers; one read of the BIO takes several records. The stream offers again
- * from where it pleases, and hears of each record, so that one client can't hold it. */
+/* An idle connection holds no record buffers, so they may be large: one read of the BIO takes several records. The
+ * stream offers again from where it pleases, and hears of each record, so that one client can't hold it. */
 void
 tls_ctx_set_modes(SSL_CTX *ctx)
 {
@@ -339,6 +341,7 @@ tls_ctx_set_modes(SSL_CTX *ctx)
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, TLS_READ);
 }
 
 /* NULL with the reason in OpenSSL's queue: a certificate or key may be too weak for the system's security level. */

@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* By the pointer, which no client chooses: to multiply by an odd number (2^64 by the golden ratio) is enough. */
+#define HASH_FUNCTION(key, bytes, hash) \
+	((hash) = (unsigned)((uint64_t)(uintptr_t)*(struct gateway *const *)(key) * 0x9e3779b97f4a7c15u >> 32))
 #include <uthash.h>
 
 #include "base/mem.h"
@@ -26,7 +30,7 @@ struct link_kept {
 struct links {
 	struct loop *loop;
 	struct slab slab;
-	struct link_kept *kept;		/* by the pointer: no client chooses it, so uthash's own hash will do */
+	struct link_kept *kept;
 };
 
 struct links *

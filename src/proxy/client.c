@@ -103,6 +103,17 @@ client_is_held(const struct client *c)
 
 /* ---- closing, with all that was said still arriving ---- */
 
+/* Nothing that it has said is left unread, which would make our close a reset: it is silent, or has closed its
+ * half. */
+static bool
+client_is_read_out(struct client *c)
+{
+	struct slice unread;
+	char byte;
+
+	return !stream_peek(&c->stream, &byte, 1, &unread) || unread.n == 0;
+}
+
 static void
 client_closing(struct client *c)
 {
@@ -111,8 +122,8 @@ client_closing(struct client *c)
 
 	if (client_is_held(c))
 		return;
-	if (!c->linger && !stream_is_quiet(&c->stream))
-		c->linger = true;	/* an empty line behind a body, as old clients send, or the end itself */
+	if (!c->linger && !client_is_read_out(c))
+		c->linger = true;	/* an empty line behind a body, as old clients send */
 	if (!c->linger) {
 		client_end(c, c->why);
 		return;
@@ -410,6 +421,21 @@ client_reading_timeout(struct client *c)
 	exchange_fail(c->exchange, why);
 }
 
+static uint64_t
+client_due(const struct client *c)
+{
+	return c->state == CLIENT_CLOSING ? client_closing_due(c) : client_reading_due(c);
+}
+
+/* Who has not taken our last words, but is reading them, has as long again. */
+static uint64_t
+client_due_still(struct client *c, uint64_t now_ms)
+{
+	if (now_ms >= client_due(c) && client_is_held(c) && stream_progresses(&c->stream))
+		c->since_ms = now_ms;
+	return client_due(c);
+}
+
 static void
 on_client_timer(struct timer *t, uint64_t now_ms)
 {
@@ -423,14 +449,8 @@ on_client_timer(struct timer *t, uint64_t now_ms)
 		return;
 	case CLIENT_READING:
 	case CLIENT_GREETING:
-		due = client_reading_due(c);
-		break;
 	case CLIENT_CLOSING:
-		due = client_closing_due(c);
-		if (now_ms >= due && stream_is_blocked(&c->stream) && stream_progresses(&c->stream)) {
-			c->since_ms = now_ms;
-			due = client_closing_due(c);
-		}
+		due = client_due_still(c, now_ms);
 		break;
 	case CLIENT_TUNNEL:
 	case CLIENT_ENDING:

@@ -99,10 +99,8 @@ exchange_bytes_out(const struct exchange *x)
 }
 
 void
-exchange_describe(const struct exchange *x, struct record *r)
+exchange_describe(const struct exchange *x, uint64_t now_us, struct record *r)
 {
-	uint64_t now_us = clock_exact_us();
-
 	*r = (struct record){
 		.kind = RECORD_REQUEST, .client = x->addr, .peer = x->client->peer,
 		.pool = "-", .gateway = "-", .how = "-", .because = "",
@@ -143,7 +141,7 @@ exchange_describe(const struct exchange *x, struct record *r)
 }
 
 void
-exchange_count(const struct exchange *x, enum end_reason why)
+exchange_count(const struct exchange *x, uint64_t now_us, enum end_reason why)
 {
 	struct tally *t;
 
@@ -152,7 +150,7 @@ exchange_count(const struct exchange *x, enum end_reason why)
 	if (x->service == NULL)
 		return;
 	t = x->scene->tally[x->service->index].tally;
-	histogram_note(&t->requests, histogram_of_requests, clock_exact_us() - x->begun_us);
+	histogram_note(&t->requests, histogram_of_requests, now_us - x->begun_us);
 	if (x->connected_us != 0)
 		histogram_note(&t->connects, histogram_of_connects, x->connected_us - x->begun_us);
 }
@@ -161,15 +159,17 @@ exchange_count(const struct exchange *x, enum end_reason why)
 static void
 exchange_over(struct exchange *x, enum end_reason why)
 {
+	uint64_t now_us = clock_exact_us();
+
 	must(x->state != EXCHANGE_OVER);
 	queue_leave(x);
 	store_cancel(&x->ask);
 	placement_note_end(x, why);
-	exchange_count(x, why);
+	exchange_count(x, now_us, why);
 	if (x->proxy->on_record != NULL) {
 		struct record r;
 
-		exchange_describe(x, &r);
+		exchange_describe(x, now_us, &r);
 		r.why = why;
 		r.whose = end_info(why)->whose;
 		x->proxy->on_record(x->proxy->arg, &r);

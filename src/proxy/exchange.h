@@ -97,13 +97,13 @@ void exchange_stop(struct exchange *x);
 void exchange_abort(struct exchange *x, enum end_reason why);
 /* The link and the gateway's place go over to a session. */
 struct link *exchange_take_link(struct exchange *x) MUST_CHECK;
-/* Fills in what is known of the request and the choice. */
-void exchange_describe(const struct exchange *x, struct record *r);
+/* Fills in what is known of the request and the choice, at now_us of clock_exact_us(). */
+void exchange_describe(const struct exchange *x, uint64_t now_us, struct record *r);
 
 /* For its two halves, request.h and response.h. */
 
-/* It has come to its end, or become a session: for metrics. */
-void exchange_count(const struct exchange *x, enum end_reason why);
+/* It has come to its end, or become a session, at now_us of clock_exact_us(): for metrics. */
+void exchange_count(const struct exchange *x, uint64_t now_us, enum end_reason why);
 
 /* Both bodies are through. */
 void exchange_finish(struct exchange *x);

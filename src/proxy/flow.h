@@ -31,6 +31,7 @@ struct flow {
 	bool sent;			/* the sink's stream has taken bytes of ours, at least the head's */
 	bool done;
 	bool trailers;			/* the receiver wants them */
+	bool is_last;			/* whoever set it shuts or closes the sink as soon as it is done */
 };
 
 /* trailer: BODY_TRAILER_MAX bytes lent for the flow's life, or NULL. */

@@ -1,20 +1,55 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Heads are copied into one buffer and leave in one write: for the few hundred bytes of a head that costs less than a
- * vector of thirty pieces costs the kernel.
+ * vector of thirty pieces costs the kernel. Fields that go on as they stood, one behind the other, are copied
+ * together.
  */
 #include "proxy/forward.h"
 
 #include "http/cookie.h"
 #include "proxy/placement.h"
 
+#define FIELD_MARKS (sizeof ": \r\n" - 1)
+
 static void
 forward_field(struct buf *to, struct slice name, struct slice value)
 {
-	buf_add(to, name);
-	buf_lit(to, ": ");
-	buf_add(to, value);
-	buf_lit(to, "\r\n");
+	char *p = to->p + to->n;
+	size_t n = name.n + value.n + FIELD_MARKS;
+
+	if (n > to->room - to->n) {
+		to->full = true;
+		return;
+	}
+	memcpy(p, name.p, name.n);
+	memcpy(p + name.n, ": ", 2);
+	if (value.n != 0)
+		memcpy(p + name.n + 2, value.p, value.n);
+	memcpy(p + n - 2, "\r\n", 2);
+	to->n += n;
+}
+
+/* What has gathered of fields as they stood. */
+static void
+forward_run(struct buf *to, struct slice *run)
+{
+	buf_add(to, *run);
+	*run = SLICE_NONE;
+}
+
+/* Unchanged; the run goes out when one comes that does not stand right behind it. */
+static void
+forward_kept(struct buf *to, struct slice *run, const struct field *f)
+{
+	if (run->n != 0 && f->plain && f->name.p == run->p + run->n) {
+		run->n += f->name.n + f->value.n + FIELD_MARKS;
+		return;
+	}
+	forward_run(to, run);
+	if (f->plain)
+		*run = slice_make(f->name.p, f->name.n + f->value.n + FIELD_MARKS);
+	else
+		forward_field(to, f->name, f->value);
 }
 
 /* Our cookies stay with us; a gateway's own gets back what it was before we put ours in front. */
@@ -89,16 +124,11 @@ static bool
 is_disguised(const struct field *f)
 {
 	char text[sizeof "X-Forwarded-Proto"];
-	bool differs = false;
 
-	if (f->id != FIELD_OTHER || f->name.n > sizeof text)
+	if (f->id != FIELD_OTHER || f->name.n > sizeof text || slice_find(f->name, '_') == f->name.n)
 		return false;
-	for (size_t i = 0; i < f->name.n; i++) {
+	for (size_t i = 0; i < f->name.n; i++)
 		text[i] = f->name.p[i] == '_' ? '-' : f->name.p[i];
-		differs |= text[i] != f->name.p[i];
-	}
-	if (!differs)
-		return false;
 	switch (head_field_id(slice_make(text, f->name.n))) {
 	case FIELD_CONTENT_LENGTH:
 	case FIELD_TRANSFER_ENCODING:
@@ -150,6 +180,7 @@ bool
 forward_request(const struct exchange *x, struct buf *to)
 {
 	const struct head *h = &x->head;
+	struct slice run = SLICE_NONE;
 
 	buf_add(to, h->method_text);
 	buf_byte(to, ' ');
@@ -161,11 +192,14 @@ forward_request(const struct exchange *x, struct buf *to)
 
 		if (f->hop || is_ours_to_say(f->id, x->client->trusted) || is_disguised(f))
 			continue;
-		if (f->id == FIELD_COOKIE)
+		if (f->id == FIELD_COOKIE) {
+			forward_run(to, &run);
 			forward_cookie(to, f, x->service->affinity);
-		else
-			forward_field(to, f->name, f->value);
+		} else {
+			forward_kept(to, &run, f);
+		}
 	}
+	forward_run(to, &run);
 	if (h->framing == FRAMING_CHUNKED)
 		buf_lit(to, "Transfer-Encoding: chunked\r\n");
 	if (x->upgrade)
@@ -180,8 +214,11 @@ forward_request(const struct exchange *x, struct buf *to)
 static void
 forward_status(struct buf *to, const struct head *h)
 {
+	unsigned status = h->status;
+	char digits[] = { (char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10) };
+
 	buf_lit(to, "HTTP/1.1 ");
-	buf_u64_wide(to, h->status, 3);
+	buf_add(to, slice_make(digits, sizeof digits));
 	buf_byte(to, ' ');
 	buf_add(to, h->reason);
 	buf_lit(to, "\r\n");
@@ -228,7 +265,7 @@ static void
 forward_our_cookies(struct exchange *x, struct buf *to)
 {
 	bool by_tls = x->client->stream.ssl != NULL;
-	uint64_t now_s = clock_wall_us() / 1000000;
+	uint64_t now_s = clock_wall_s();
 	char value[ISSUE_TEXT];
 
 	for (enum issue_which which = ISSUE_OURS; which <= ISSUE_END_OF_LEGACY; which++) {
@@ -249,7 +286,7 @@ forward_sealed(const struct exchange *x, struct buf *to, const struct field *f, 
     bool prefix)
 {
 	char seal[SEAL_TEXT];
-	uint64_t now_s = clock_wall_us() / 1000000;
+	uint64_t now_s = clock_wall_s();
 	size_t n = 0;
 
 	if (set->value.n != 0)
@@ -331,6 +368,7 @@ forward_response(struct exchange *x, const struct head *h, enum head_framing out
 {
 	bool replace_cache = answer_is_personal(x, h) && !is_private_already(h), dated = false;
 	bool knows_cookies = affinity_knows_cookies(x->service->affinity);
+	struct slice run = SLICE_NONE;
 
 	forward_status(to, h);
 	for (unsigned i = 0; i < h->fields; i++) {
@@ -339,11 +377,14 @@ forward_response(struct exchange *x, const struct head *h, enum head_framing out
 		if (f->hop || (f->id == FIELD_CACHE_CONTROL && replace_cache))
 			continue;
 		dated |= f->id == FIELD_DATE;
-		if (f->id == FIELD_SET_COOKIE && knows_cookies)
+		if (f->id == FIELD_SET_COOKIE && knows_cookies) {
+			forward_run(to, &run);
 			forward_set_cookie(x, to, f);
-		else
-			forward_field(to, f->name, f->value);
+		} else {
+			forward_kept(to, &run, f);
+		}
 	}
+	forward_run(to, &run);
 	if (!dated)
 		forward_field(to, SLICE_LIT("Date"), proxy_date(x->proxy));	/* RFC 9110, 6.6.1 */
 	if (x->choice.issue)

@@ -21,7 +21,7 @@ placement_request(struct exchange *x, const struct store_answer *answer)
 		.waited = x->wait.over,
 		.newcomer = x->newcomer,
 		.again = x->chosen || x->wait.by_ms != 0,
-		.now_s = clock_wall_us() / 1000000,
+		.now_s = clock_wall_s(),
 		.answer = answer,
 		.ask = &x->ask,
 		.on_answer = on_store_answer,

@@ -131,7 +131,7 @@ proxy_abort(struct proxy *p)
 struct slice
 proxy_date(struct proxy *p)
 {
-	uint64_t now_s = clock_wall_us() / 1000000;
+	uint64_t now_s = clock_wall_s();
 	time_t t = (time_t)now_s;
 	struct tm tm;
 

@@ -102,6 +102,7 @@ response_pass(struct exchange *x, const struct head *h, struct slice rest)
 	x->moved_ms = loop_now_ms(x->proxy->loop);
 	flow_init(&x->down, &x->link->stream, &x->client->stream, h->framing, h->content_length, out,
 	    x->trailer_down);
+	x->down.is_last = !x->keep_client;
 	r = flow_feed(&x->down, &rest, &b);
 	if (r != FLOW_BAD || x->down.sent)
 		x->state = EXCHANGE_RESPONDING;		/* else it can still be refused */
@@ -158,7 +159,7 @@ response_upgrade(struct exchange *x, const struct head *h, struct slice rest)
 	else if (!session_start(x, x->rest, rest))
 		exchange_fail(x, END_NO_MEMORY);
 	else {
-		exchange_count(x, END_DONE);
+		exchange_count(x, clock_exact_us(), END_DONE);
 		exchange_drop(x);
 	}
 }

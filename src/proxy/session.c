@@ -69,7 +69,7 @@ facts_new(const struct exchange *x)
 	struct record r;
 	size_t n = 0;
 
-	exchange_describe(x, &r);
+	exchange_describe(x, clock_exact_us(), &r);
 	if (x->proxy->on_record == NULL)
 		r.referer = r.user_agent = SLICE_NONE;
 	how = slice_of(r.how);

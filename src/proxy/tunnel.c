@@ -180,6 +180,17 @@ tunnel_pass_last(struct tunnel *t, enum tunnel_side from, struct slice got)
 	frame_follow(&t->end[from].sent, slice_skip(got, n));
 }
 
+/* Behind the last bytes of one that has closed comes the end, at once: they go together. */
+static void
+tunnel_relay(struct tunnel *t, enum tunnel_side from, struct slice got)
+{
+	struct stream *to = t->end[other(from)].stream;
+	bool last = UNLIKELY(t->end[from].stream->hup);
+
+	if ((last ? stream_write_more(to, got) : stream_write(to, got)) != STREAM_OK)
+		tunnel_broke(t, other(from));
+}
+
 static void
 tunnel_pass(struct tunnel *t, enum tunnel_side from, struct slice got)
 {
@@ -196,7 +207,7 @@ tunnel_pass(struct tunnel *t, enum tunnel_side from, struct slice got)
 	if (UNLIKELY(t->end[to].deaf))
 		return;			/* we have said goodbye: read only for its answer */
 	tunnel_count(t, from, got.n);
-	tunnel_write(t, to, got);
+	tunnel_relay(t, from, got);
 }
 
 /* This side has nothing more to say: it has closed its half, or sent its close frame. */
@@ -233,6 +244,10 @@ tunnel_half_closed(struct tunnel *t, enum tunnel_side from)
 		return;
 	t->end[from].ended = true;
 	tunnel_because(t, end_of(from));
+	if (tunnel_is_finished(t)) {
+		tunnel_over(t);		/* a close of the sockets tells it as well as a shutdown would */
+		return;
+	}
 	tunnel_tell_end(t, from);
 	/* After both ends, a close frame and one, or a death, only what is pending can still go out. */
 	if (to->ended || t->close_code != 0 || from == TUNNEL_GATEWAY)

@@ -104,6 +104,16 @@ must_mean_the_same(const struct head *a, const struct head *b)
 	}
 }
 
+/* As field.plain promises: copied as it stands, it is what would be written anew. */
+static bool
+stands_plain(const struct field *f, struct slice bytes)
+{
+	const char *end = f->value.p + f->value.n;
+
+	return f->value.p == f->name.p + f->name.n + 2 && memcmp(f->name.p + f->name.n, ": ", 2) == 0 &&
+	    bytes.p + bytes.n - end >= 2 && memcmp(end, "\r\n", 2) == 0;
+}
+
 static void
 check_head(uint8_t choice, struct slice bytes)
 {
@@ -119,6 +129,7 @@ check_head(uint8_t choice, struct slice bytes)
 		must_lie_in(head.field[i].name, bytes);
 		must_lie_in(head.field[i].value, bytes);
 		must(head_is_token(head.field[i].name) && head.field[i].id == head_field_id(head.field[i].name));
+		must(!head.field[i].plain || stands_plain(&head.field[i], bytes));
 	}
 	q.max_bytes = sizeof text;	/* blanks may be added behind the colons */
 	must(h1_parse(&q, write_anew(&head, p.kind == H1_RESPONSE, &b), &again) == H1_HEAD && !b.full);

@@ -118,6 +118,30 @@ takes_all(void **state)
 	world_fini(&w);
 }
 
+/* One who comes alone is let in alone; of a crowd, more each turn, so that the last needn't wait for long. */
+static void
+lets_a_crowd_in(void **state)
+{
+	struct world w;
+	int fd[MANY];
+	unsigned turns = 0;
+
+	(void)state;
+	world_init(&w, "");
+	for (unsigned i = 0; i < MANY; i++)
+		fd[i] = wire_connect(&w.listener->port[0]->addr.sa.v4);
+	for (unsigned before = 0; w.takes != MANY; turns++) {
+		loop_turn_within(w.loop, 1000);
+		assert_true(w.takes > before);
+		assert_true(turns != 0 || w.takes == 1);
+		before = w.takes;
+	}
+	assert_true(turns <= 10);
+	for (unsigned i = 0; i < MANY; i++)
+		close(fd[i]);
+	world_fini(&w);
+}
+
 /* What is above max_connections waits in the kernel's queue, is said once, and comes in when there is room. */
 static void
 at_max_connections(void **state)
@@ -268,6 +292,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_all),
+		cmocka_unit_test(lets_a_crowd_in),
 		cmocka_unit_test(at_max_connections),
 		cmocka_unit_test(without_descriptors),
 		cmocka_unit_test(freed),

@@ -119,6 +119,11 @@ static const struct request_case requests[] = {
 	{ "", false, true, false, FOR "X-Forwarded-Proto: https\r\n" HOST },
 	{ "Accept: */*\r\nX-Own:  two  words \r\n", false, false, false,
 	    "Accept: */*\r\nX-Own: two  words\r\n" FOR HTTP HOST },
+	/* runs of fields as they stood, and what interrupts them */
+	{ "A: 1\r\nB: 2\r\nC:3\r\nD: 4\r\nE: 5 \r\nF: 6\r\nKeep-Alive: 7\r\nG: 8\r\n"
+	  "Cookie: STICKYD=x; i=9\r\nJ: 10\r\nK:\r\n",
+	    false, false, false,
+	    "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: 6\r\nG: 8\r\nCookie: i=9\r\nJ: 10\r\nK: \r\n" FOR HTTP HOST },
 	/* hop by hop, by nature or because Connection names it (RFC 9110, 7.6.1) */
 	{ "Connection: x-a, close\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\n", false, false,
 	    false, "X-B: 2\r\n" FOR HTTP HOST },

@@ -524,6 +524,28 @@ test_fields(void **state)
 		assert_false(h->field[i].hop);
 }
 
+/* What may be copied as it stands: a name, ": ", a value and nothing behind it. */
+static void
+test_plain_fields(void **state)
+{
+	static const struct {
+		const char *line;
+		bool plain;
+	} cases[] = {
+		{ "A: b", true }, { "A: b c", true }, { "A: b\t,c", true }, { "A: ,", true }, { "A:b", false },
+		{ "A:", false }, { "A: ", false }, { "A:  b", false }, { "A:\tb", false }, { "A: \tb", false },
+		{ "A: b ", false }, { "A: b\t", false }, { "A:  ", false }, { "A: \t", false },
+	};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", cases[i].line);
+		if (request(text)->field[1].plain != cases[i].plain)
+			fail_msg("%s", cases[i].line);
+	}
+}
+
 static void
 test_request_framing(void **state)
 {
@@ -768,6 +790,7 @@ main(void)
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_plain_fields),
 		cmocka_unit_test(test_request_framing),
 		cmocka_unit_test(test_response_framing),
 		cmocka_unit_test(test_keep_alive),
