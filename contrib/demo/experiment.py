@@ -432,10 +432,16 @@ def run(stickyd, net):
     return table.failed == 0
 
 
+def interrupted(*_):
+    """Not asyncio's own handler: that cancels a task, and a wait that ends in the same moment loses the cancellation."""
+    raise KeyboardInterrupt
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
+    signal.signal(signal.SIGINT, interrupted)
     started = time.monotonic()
     net, why_not = network.make(2 * CLIENTS)
     if net.pulls_links:

@@ -4,6 +4,8 @@ names, else build/stickyd; it must be built without sanitizers."""
 
 import contextlib
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from harness import daemon			# noqa: E402
 from harness.certs import Authority		# noqa: E402
+from harness.wait import until			# noqa: E402
 
 
 class Load:
@@ -33,6 +36,47 @@ class Load:
 		self.process.wait()
 
 
+class Callgrind:
+	"""Counts instructions: wrap is to be put before the program; since() tells those since the last time it was asked."""
+
+	def __init__(self, directory, *options):
+		self.out = directory / "callgrind.out"
+		self.wrap = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}", *options]
+
+	def since(self, proxy):
+		subprocess.run(["callgrind_control", "--dump", str(proxy.pid)], check=True, capture_output=True)
+		part = max(self.out.parent.glob(self.out.name + ".*"), key=lambda p: int(p.suffix[1:]))
+		return int(re.search(r"^(?:totals|summary): (\d+)", part.read_text(), re.M).group(1))
+
+
+def threads(pid):
+	return [int(t) for t in os.listdir(f"/proc/{pid}/task")]
+
+
+def is_traced(thread):
+	with open(f"/proc/{thread}/status") as f:
+		return re.search(r"TracerPid:\t[1-9]", f.read())
+
+
+def traced(traces, out, work, *options):
+	"""strace's own table of what these threads ask of the kernel during work()."""
+	which = [word for thread in traces for word in ("-p", str(thread))]
+	strace = subprocess.Popen(["strace", "-c", *options, "-o", out, *which], stderr=subprocess.PIPE, text=True)
+	for _ in traces:
+		if "attached" not in (said := strace.stderr.readline()):
+			sys.exit(said.strip() or "strace ended")
+	until(lambda: all(is_traced(t) for t in traces), "strace to hold every thread")
+	work()
+	strace.send_signal(signal.SIGINT)
+	strace.communicate()
+	return out.read_text()
+
+
+def calls(table):
+	"""{system call: how many}, "total" among them."""
+	return {name: int(n) for n, name in re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", table, re.M)}
+
+
 class Bench:
 	def __init__(self, directory):
 		self.directory = Path(directory)
@@ -46,12 +90,18 @@ class Bench:
 			check=True)
 		return out
 
+	def gateway(self, name):
+		"""The port of one of the programs that are gateways."""
+		gateway = subprocess.Popen([self.build(name)], stdout=subprocess.PIPE, text=True)
+		self.ends.callback(gateway.wait)
+		self.ends.callback(gateway.kill)
+		return int(gateway.stdout.readline())
+
 	def echo(self):
-		"""The port of a wsecho."""
-		echo = subprocess.Popen([self.build("wsecho.c")], stdout=subprocess.PIPE, text=True)
-		self.ends.callback(echo.wait)
-		self.ends.callback(echo.kill)
-		return int(echo.stdout.readline())
+		return self.gateway("wsecho.c")
+
+	def origin(self):
+		return self.gateway("origin.c")
 
 	def start(self, workers=1, tls=False, env=None, wrap=(), log=None, pool=None, store=None):
 		"""stickyd before one wsecho. log, pool, store: keys that stand in those sections besides."""
