@@ -40,7 +40,7 @@ struct peer {
 	unsigned char mask[4];
 	unsigned mask_at;
 	bool echoes;			/* this frame */
-	bool closes;			/* it is a close frame: behind it the gateway hangs up (RFC 6455, 7.1.1) */
+	bool closes;			/* a close frame: behind it the gateway hangs up (RFC 6455, 7.1.1) */
 	uint64_t chunk;			/* its size, as far as it has been read */
 	unsigned line;			/* how long the line is, without its end */
 	bool trailer;			/* these lines come behind the last chunk */
@@ -244,8 +244,8 @@ static void
 answer_get(struct peer *p, uint64_t n)
 {
 	char *head = out;
-	int head_n = snprintf(head, 128, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %llu\r\n\r\n",
-	    (unsigned long long)n);
+	int head_n = snprintf(head, 128, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %llu\r\n\r\n", (unsigned long long)n);
 
 	if (n <= BUFFER - 128) {
 		memcpy(out + head_n, body, n);

@@ -2,8 +2,8 @@
 /*
  * relay [-s] [-w PROCESSES] [-T CERTIFICATE KEY] PORT: the floor beside which proxies are measured. Accepts, connects
  * to 127.0.0.1:PORT for each client, and passes bytes both ways without looking at them: one wake-up, one read, one
- * write a message, and nothing else. -s moves them by splice(2), -T ends TLS with all that makes OpenSSL cheap. Prints
- * its port.
+ * write a message, and nothing else. -s moves them by splice(2), -T ends TLS with all that makes OpenSSL cheap.
+ * Prints its port.
  *
  * What a socket refuses is kept in memory, and its peer not read meanwhile.
  */
@@ -331,7 +331,8 @@ set_tls(const char *certificate, const char *key)
 	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(tls, 1);
 	SSL_CTX_set_read_ahead(tls, 1);
-	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 static int
