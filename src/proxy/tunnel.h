@@ -40,22 +40,23 @@ struct tunnel_end {
 	bool wants_close;		/* a close frame of ours is to be put in before it */
 };
 
+/* First what every message touches, that it be few cache lines. */
 struct tunnel {
 	uint32_t magic;
+	enum end_reason why;		/* END_NONE: goes on */
+	uint16_t close_code;		/* of the first close frame, theirs or ours; 0: none */
+	bool over;
+	uint64_t moved_ms;		/* when the last byte passed */
+	struct counter *passed;		/* bytes, by the side that sent them; NULL: nobody counts */
+	struct tunnel_end end[TUNNEL_SIDES];
 	uint16_t died_close;		/* the code that tells a client that its gateway has died */
 	uint16_t our_code;		/* of a close frame that we put in, and */
+	enum end_reason our_why;	/* its reason's text */
 	tunnel_end_fn *on_end;
-	struct tunnel_end end[TUNNEL_SIDES];
 	uint32_t idle_ms, ping_ms;	/* 0: never */
-	uint64_t moved_ms;		/* when the last byte passed */
 	uint64_t pinged_ms;
 	uint64_t end_by_ms;		/* 0: open; else it is on its way out until then */
 	struct timer timer;
-	struct counter *passed;		/* bytes, by the side that sent them; NULL: nobody counts */
-	enum end_reason why;		/* END_NONE: goes on */
-	enum end_reason our_why;	/* its reason's text */
-	uint16_t close_code;		/* of the first close frame, theirs or ours; 0: none */
-	bool over;
 };
 
 struct tunnel_setup {

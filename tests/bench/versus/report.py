@@ -35,7 +35,7 @@ def ratios(result):
 
 
 def number(v):
-	return "-" if v is None else f"{v:,.0f}" if v >= 1000 else f"{v:.1f}"
+	return "-" if v is None else f"{v:,.0f}" if v >= 1000 else f"{v:.1f}" if v >= 3 else f"{v:.2f}"
 
 
 def spread(result, name):
@@ -107,7 +107,7 @@ def bars(result, y):
 
 
 def chart(results, versions, when, machine):
-	results = [r for r in results if best(r) and r["kind"] != "latency"]
+	results = [r for r in results if best(r) and r["kind"] in ("cpu", "memory")]
 	height = TOP + len(results) * (4 * BAR + GAP) + 34
 	names = {"relay": "bare TCP relay", "haproxy": f"HAProxy {versions.get('haproxy', '')}", "nginx": f"nginx {versions.get('nginx', '')}",
 		"stickyd": f"stickyd {versions.get('stickyd', '')}"}

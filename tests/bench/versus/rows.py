@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What is measured, and how far it is to go. A figure is microseconds of the proxy's CPU time (user and system, of all its processes) for
-one of what `per` names, or bytes of its memory."""
+one of what `per` names, or what its kind says."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ class Row:
 	access_log: bool = False
 	gateways: int = 2
 	workers: int = 1
-	kind: str = "cpu"		# cpu, memory, latency
+	kind: str = "cpu"		# cpu, memory, latency, spread
 
 
 def pair(name, title, load, best, floor=(None, None), **more):
@@ -55,4 +55,5 @@ ROWS = [
 	Row("gateways-1000", "request on 64 kept connections, 1,000 gateways", ["get", "-c", "64"], "request", gateways=1000),
 	Row("workers-2", "message of 125 bytes, 1,000 sessions, 2 workers", echo(1000, 125), parts=2, workers=2),
 	Row("workers-4", "message of 125 bytes, 1,000 sessions, 4 workers", echo(1000, 125), parts=2, workers=4),
+	Row("spread-4", "idle sessions over 4 workers: the fullest to the mean", ["hold"], workers=4, kind="spread"),
 ]
