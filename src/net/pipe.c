@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A pipe is as large as the kernel lets it be: one that can't grow moves less at a time. */
+/* A pipe is as large as the kernel lets it be. Beyond a user's quota (pipe(7), pipe-user-pages-soft) a new one has
+ * two pages and can't grow: that is worse than copying. */
 #include "net/pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define PIPE_LEAST (64 * 1024)
+
+static void
+pipe_free(struct pipe *p)
+{
+	close(p->in);
+	close(p->out);
+	free(p);
+}
+
+static bool
+pipe_is_roomy(const struct pipe *p)
+{
+	return fcntl(p->in, F_SETPIPE_SZ, PIPE_BYTES) != -1 || fcntl(p->in, F_GETPIPE_SZ) >= PIPE_LEAST;
+}
 
 static struct pipe *
 pipe_new(void)
@@ -19,16 +36,10 @@ pipe_new(void)
 	}
 	p->out = fd[0];
 	p->in = fd[1];
-	(void)fcntl(p->in, F_SETPIPE_SZ, PIPE_BYTES);
-	return p;
-}
-
-static void
-pipe_free(struct pipe *p)
-{
-	close(p->in);
-	close(p->out);
-	free(p);
+	if (pipe_is_roomy(p))
+		return p;
+	pipe_free(p);
+	return NULL;
 }
 
 struct pipe *
@@ -38,6 +49,7 @@ pipe_get(struct pipes *ps)
 
 	if (p != NULL) {
 		ps->spare = p->next;
+		ps->spares--;
 		return p;
 	}
 	if (ps->made == PIPES_MOST)
@@ -53,13 +65,14 @@ pipe_put(struct pipes *ps, struct pipe *p)
 {
 	if (p == NULL)
 		return;
-	if (p->n != 0) {
+	if (p->n != 0 || ps->spares == PIPES_SPARE) {
 		ps->made--;
 		pipe_free(p);
 		return;
 	}
 	p->next = ps->spare;
 	ps->spare = p;
+	ps->spares++;
 }
 
 void
@@ -86,6 +99,12 @@ pipe_fill(struct pipe *p, int fd, size_t most)
 	if (n > 0)
 		p->n += (size_t)n;
 	return n;
+}
+
+bool
+pipe_is_unfit(int error)
+{
+	return error == EINVAL || error == ENOSYS || error == EPERM || error == ENOMEM;
 }
 
 /* A socket that was refused once tells when it has room again, one that took less than all might not. */

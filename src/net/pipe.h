@@ -16,10 +16,11 @@
 
 #include "base/check.h"
 
-/* Lent at the same time, each two descriptors and at most PIPE_BYTES of the kernel's memory. Beyond that, bytes are
- * copied. */
+/* Lent at the same time, each two descriptors and at most PIPE_BYTES. Beyond that, bytes are copied. */
 #define PIPES_MOST 64
 #define PIPE_BYTES (256 * 1024)
+/* Kept for the next one; the others are closed when they come back. */
+#define PIPES_SPARE 4
 
 struct pipe {
 	struct pipe *next;
@@ -29,16 +30,21 @@ struct pipe {
 
 struct pipes {
 	struct pipe *spare;
-	unsigned made;
+	unsigned made, spares;
 };
 
-/* Empty; NULL: there are enough, or no more descriptors. */
+/* Empty; NULL: there are enough, or no more descriptors, or the kernel gives only such small ones that they don't
+ * pay. */
 struct pipe *pipe_get(struct pipes *ps) MUST_CHECK;
 /* With bytes in it, which are lost, it is closed. NULL is fine. */
 void pipe_put(struct pipes *ps, struct pipe *p);
 void pipes_fini(struct pipes *ps);		/* all must have come back */
-/* From a socket: 0 at its end, -1 with errno, EAGAIN when nothing has come. */
+/* From a socket: -1 with errno, EAGAIN when nothing has come; 0 at its end, or before urgent data, which splice(2)
+ * never passes, so a read must tell which. */
 ssize_t pipe_fill(struct pipe *p, int fd, size_t most) MUST_CHECK;
+/* Says this error of pipe_fill that the kernel will not have it at all (a filter of system calls, or of another
+ * make)? Nothing was taken then. */
+bool pipe_is_unfit(int error);
 /* To a socket, until the pipe is empty. False with errno, EAGAIN when the socket takes no more. */
 bool pipe_drain(struct pipe *p, int fd) MUST_CHECK;
 

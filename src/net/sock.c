@@ -8,13 +8,19 @@
 #include <unistd.h>
 
 /* A probe each third of the time-out, so that the second is already an answer to the first's loss. How many may be
- * lost is TCP_USER_TIMEOUT's to say, where it is set (tcp(7)). */
+ * lost is TCP_USER_TIMEOUT's to say (tcp(7)), which Multipath TCP does not have. */
 #define KEEPALIVE_PROBES 3
+
+static bool
+sock_can_set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
 
 static void
 sock_set(int fd, int level, int option, int value)
 {
-	(void)setsockopt(fd, level, option, &value, sizeof value);
+	(void)sock_can_set(fd, level, option, value);
 }
 
 void
@@ -29,7 +35,8 @@ sock_set_vanish(int fd, uint64_t timeout_ms)
 	int third_s = (int)(timeout_ms / 1000 / KEEPALIVE_PROBES);
 
 	sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, timeout_ms != 0);
-	sock_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_ms);
+	if (!sock_can_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_ms))
+		sock_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 	if (timeout_ms == 0)
 		return;
 	if (third_s == 0)

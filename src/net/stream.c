@@ -398,6 +398,7 @@ stream_offer(struct stream *s, const char *from, size_t n, int flags, size_t *wr
 {
 	ssize_t sent;
 
+	s->corked = flags == MSG_MORE;
 	if (s->ssl != NULL)
 		return stream_write_tls(s, from, n, flags, written);
 	*written = 0;
@@ -476,6 +477,7 @@ stream_send_pipe(struct stream *s, struct pipe *p)
 enum stream_result
 stream_move(struct stream *from, struct stream *to, size_t most, size_t *n)
 {
+	enum stream_result r;
 	struct pipe *p;
 	ssize_t got;
 
@@ -491,10 +493,13 @@ stream_move(struct stream *from, struct stream *to, size_t most, size_t *n)
 	if (p == NULL)
 		return STREAM_OK;
 	got = pipe_fill(p, from->fd, most < PIPE_BYTES ? most : PIPE_BYTES);
-	stream_note_read(from, got);
-	if (got <= 0) {
-		enum stream_result r = stream_read_nothing(from, got);
-
+	if (got == 0 || (got == -1 && pipe_is_unfit(errno))) {
+		pipe_put(&from->loop->pipes, p);
+		return STREAM_OK;
+	}
+	if (got == -1) {
+		stream_note_read(from, got);
+		r = stream_read_nothing(from, got);
 		pipe_put(&from->loop->pipes, p);
 		return r;
 	}
@@ -511,7 +516,7 @@ stream_shut_tls(struct stream *s)
 {
 	int r, e;
 
-	s->more = true;
+	s->more = s->corked = true;
 	r = SSL_shutdown(s->ssl);
 	s->more = false;
 	e = r < 0 ? SSL_get_error(s->ssl, r) : SSL_ERROR_NONE;
@@ -727,6 +732,9 @@ stream_close(struct stream *s)
 		SSL_free(s->ssl);
 		s->ssl = NULL;
 	}
+	/* A close is a reset where bytes were left unread, and takes with it what is corked. */
+	if (s->corked && !s->shut_done && s->error == 0)
+		shutdown(s->fd, SHUT_WR);
 	loop_unwatch(s->loop, &s->watch, s->fd);
 	close(s->fd);
 	s->fd = -1;

@@ -54,6 +54,7 @@ struct stream {
 	bool hup;			/* the peer's end or an error has come: read until it is seen */
 	bool broken;			/* by an error, which recv tells behind what was said, behind a FIN never */
 	bool more;			/* TLS: behind what is written now comes more at once */
+	bool corked;			/* what was written last waits in the kernel for more, or for the end */
 	bool read_needs_write;		/* TLS wants to write before it can read on */
 	bool shut_wanted, shut_done;
 	bool ended;			/* STREAM_END was returned */
@@ -64,8 +65,8 @@ struct stream {
 bool stream_init(struct stream *s, struct loop *l, int fd, SSL *ssl, stream_fn *ready, void *owner) MUST_CHECK;
 /* From now on TLS; only before anything was read or written. */
 void stream_set_tls(struct stream *s, SSL *ssl);
-/* Closes at once: pending output is lost (TLS: with a close_notify where it can be sent). Twice is fine. Memory that
- * holds the stream must outlive the turn (loop_reap). */
+/* Closes at once: what the socket refused is lost (TLS: with a close_notify where it can be sent). Twice is fine.
+ * Memory that holds the stream must outlive the turn (loop_reap). */
 void stream_close(struct stream *s);
 /* Another owner takes the stream over. */
 void stream_hand_over(struct stream *s, stream_fn *ready, void *owner);

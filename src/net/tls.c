@@ -331,8 +331,9 @@ tls_note_end(const SSL *ssl)
 		counter_add(&counts->failed, 1);
 }
 
-/* An idle connection holds no record buffers, so they may be large: one read of the BIO takes several records. The
- * stream offers again from where it pleases, and hears of each record, so that one client can't hold it. */
+/* A connection that is idle between records holds no buffers of theirs, so they may be large (68 KB): one read of the
+ * BIO takes several records. The stream offers again from where it pleases, and hears of each record, so that one
+ * client can't hold it. */
 void
 tls_ctx_set_modes(SSL_CTX *ctx)
 {

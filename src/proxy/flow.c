@@ -2,7 +2,7 @@
 /* Bodies, piece by piece. */
 #include "proxy/flow.h"
 
-/* Reads in a row before others have their turn. */
+/* Reads in a row before others have their turn: one MiB, or four of what is moved. */
 #define FLOW_READS 16
 /* Below this, putting bytes behind a head costs less than a system call of their own. */
 #define FLOW_COPY 16384

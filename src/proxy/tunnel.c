@@ -11,7 +11,7 @@
 
 #define TUNNEL_MAGIC 0x7a11e110
 
-/* Reads in a row before others have their turn: one MiB. */
+/* Reads in a row before others have their turn: one MiB, or four of what is moved. */
 #define TUNNEL_READS 16
 /* A payload's bytes that are worth being moved, and what is read to see the next header. */
 #define TUNNEL_MOVE 16384
@@ -263,14 +263,15 @@ tunnel_is_held(const struct tunnel *t, enum tunnel_side from)
 	return stream_is_blocked(to->stream) && !to->deaf;
 }
 
-/* Is it still in bulk, or from now on? Where more was read than a glance, the frames in it were long in the mean;
- * else nothing is known of the next one, or it is long. */
+/* Is it still in bulk, or from now on, n bytes having come of those asked for? Where more was read than a glance, the
+ * frames in it were long in the mean; else the next one is long, or nothing is known of it, since nothing has come of
+ * it. A glance that is full and ends between frames has seen short ones only. */
 static bool
-tunnel_is_bulk(const struct tunnel_end *e, size_t n, uint64_t messages)
+tunnel_is_bulk(const struct tunnel_end *e, size_t n, size_t asked, uint64_t messages)
 {
 	if (n >= TUNNEL_MOVE * 2)
 		return (messages + 1) * TUNNEL_MOVE <= n;
-	return e->bulk && (frame_run(&e->sent) >= TUNNEL_MOVE || frame_is_between(&e->sent));
+	return e->bulk && (frame_run(&e->sent) >= TUNNEL_MOVE || (n < asked && frame_is_between(&e->sent)));
 }
 
 /* In bulk, what can't be moved is a frame's end and the next one's header. */
@@ -287,14 +288,15 @@ tunnel_copy(struct tunnel *t, enum tunnel_side from)
 {
 	struct tunnel_end *e = &t->end[from];
 	uint64_t before = e->sent.messages;
+	size_t asked = tunnel_appetite(e);
 	enum stream_result r;
 	struct slice got;
 
-	r = stream_read(e->stream, NULL, tunnel_appetite(e), &got);
+	r = stream_read(e->stream, NULL, asked, &got);
 	if (r != STREAM_OK)
 		return r;
 	tunnel_pass(t, from, got);
-	e->bulk = tunnel_is_bulk(e, got.n, e->sent.messages - before) &&
+	e->bulk = tunnel_is_bulk(e, got.n, asked, e->sent.messages - before) &&
 	    stream_can_ever_move(e->stream, t->end[other(from)].stream);
 	return STREAM_OK;
 }

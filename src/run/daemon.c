@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/iplimit.h"
+#include "net/pipe.h"
 #include "run/admin.h"
 #include "run/events.h"
 #include "run/state.h"
@@ -111,11 +112,13 @@ daemon_check_parts(const struct conf *cf, conf_report_fn *report, void *arg)
 	return good;
 }
 
-/* A client in a session holds two descriptors, its own and the gateway's. */
+/* A client in a session holds two descriptors, its own and the gateway's. A worker's pipes are lent to those who are
+ * slow. */
 static void
 descriptors_check(const struct daemon *d)
 {
-	size_t limit = privilege_raise_descriptors(), wanted = DESCRIPTORS_OF_OUR_OWN;
+	size_t limit = privilege_raise_descriptors();
+	size_t own = DESCRIPTORS_OF_OUR_OWN + 2 * PIPES_MOST * (size_t)d->edition->conf->global.workers, wanted = own;
 
 	for (size_t i = 0; i < d->edition->listeners; i++)
 		wanted += 2 * (size_t)d->edition->conf->listener[i].max_connections;
@@ -123,8 +126,7 @@ descriptors_check(const struct daemon *d)
 		return;
 	log_warn("descriptors: the limit is %zu, which holds about %zu sessions; max_connections (all listeners) "
 		 "asks for %zu, which takes %zu: raise LimitNOFILE or ulimit -n, or lower max_connections",
-	    limit, limit > DESCRIPTORS_OF_OUR_OWN ? (limit - DESCRIPTORS_OF_OUR_OWN) / 2 : 0,
-	    (wanted - DESCRIPTORS_OF_OUR_OWN) / 2, wanted);
+	    limit, limit > own ? (limit - own) / 2 : 0, (wanted - own) / 2, wanted);
 }
 
 static bool

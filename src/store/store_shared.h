@@ -75,7 +75,7 @@ store_stamp(struct store_shared *sh, const struct table_key *k)
 static inline uint32_t
 store_now_s(void)
 {
-	return (uint32_t)(clock_wall_us() / 1000000);
+	return (uint32_t)clock_wall_s();
 }
 
 #endif

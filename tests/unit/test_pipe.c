@@ -98,7 +98,9 @@ there_are_not_more_than_that(void **state)
 	for (unsigned i = 0; i < PIPES_MOST; i++)
 		pipe_put(&ps, p[i]);
 	pipe_put(&ps, NULL);
+	assert_int_equal(ps.made, PIPES_SPARE); /* a peak leaves no descriptors behind */
 	pipes_fini(&ps);
+	assert_null(pipe_get(&(struct pipes){ .made = PIPES_MOST }));
 }
 
 static int

@@ -149,6 +149,25 @@ vanished_peers(void **state)
 	sock_set_nodelay(-1);
 }
 
+/* It has no TCP_USER_TIMEOUT: so it is told how many probes may be lost. */
+static void
+vanished_peers_by_multipath_tcp(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP), timeout = 1000;
+
+	(void)state;
+	if (fd == -1)
+		skip();
+	if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout) == 0) {
+		close(fd);
+		skip();
+	}
+	sock_set_vanish(fd, 30000);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -157,6 +176,7 @@ main(void)
 		cmocka_unit_test(ipv6_alone),
 		cmocka_unit_test(connects),
 		cmocka_unit_test(vanished_peers),
+		cmocka_unit_test(vanished_peers_by_multipath_tcp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,70 @@ teardown(void **state)
 
 /* ---- plain ---- */
 
+/* With bytes of the peer's unread a close is a reset; what was kept back for company must have left before. */
+static void
+closing_loses_nothing_that_was_written(void **state)
+{
+	for (unsigned shuts = 0; shuts < 2; shuts++) {
+		struct wire_got got = { .p = NULL };
+		struct ear e;
+		int fd[2];
+
+		wire_tcp(fd);
+		ear_init(&e, *state, fd[1], NULL);
+		e.deaf = true;
+		wire_say(fd[0], "never read");
+		wire_turns(*state, 3);
+		assert_int_equal(stream_write_more(&e.stream, SLICE_LIT("last ")), STREAM_OK);
+		assert_int_equal(stream_write_more(&e.stream, SLICE_LIT("words")), STREAM_OK);
+		if (shuts != 0)
+			stream_shut(&e.stream);
+		stream_close(&e.stream);
+		WIRE_UNTIL_DOING(*state, wire_take(fd[0], &got, SIZE_MAX), got.ended || got.n == 10);
+		assert_int_equal(got.n, 10);
+		assert_memory_equal(got.p, "last words", 10);
+		wire_got_free(&got);
+		close(fd[0]);
+		ear_fini(&e);
+	}
+}
+
+/* splice(2) stops before an urgent byte and says, when a FIN has come, that this is the end. It is not. */
+static void
+moving_stops_before_urgent_data(void **state)
+{
+	struct wire_got got = { .p = NULL };
+	struct ear from, to;
+	int in[2], out[2];
+	size_t n;
+
+	wire_tcp(in);
+	wire_tcp(out);
+	wire_say(in[0], "before");
+	assert_int_equal(send(in[0], "!", 1, MSG_OOB), 1);
+	wire_say(in[0], "behind");
+	shutdown(in[0], SHUT_WR);
+	ear_init(&from, *state, in[1], NULL);
+	ear_init(&to, *state, out[1], NULL);
+	from.deaf = true;
+	WIRE_UNTIL(*state, from.stream.hup);
+	assert_int_equal(stream_move(&from.stream, &to.stream, 1000, &n), STREAM_OK);
+	assert_int_equal(n, 6);
+	assert_int_equal(stream_move(&from.stream, &to.stream, 1000, &n), STREAM_OK);
+	assert_int_equal(n, 0);
+	from.deaf = false;
+	ear_read(&from);
+	assert_int_equal(from.last, STREAM_END);
+	assert_true(ear_has(&from, "behind"));
+	WIRE_UNTIL_DOING(*state, wire_take(out[0], &got, SIZE_MAX), got.n == 6);
+	assert_memory_equal(got.p, "before", 6);
+	wire_got_free(&got);
+	close(in[0]);
+	close(out[0]);
+	ear_fini(&from);
+	ear_fini(&to);
+}
+
 static void
 says_what_came_and_the_end(void **state)
 {
@@ -801,6 +865,8 @@ int
 main(void)
 {
 	const struct CMUnitTest plain[] = {
+		cmocka_unit_test(closing_loses_nothing_that_was_written),
+		cmocka_unit_test(moving_stops_before_urgent_data),
 		cmocka_unit_test(says_what_came_and_the_end),
 		cmocka_unit_test(the_end_comes_with_the_data),
 		cmocka_unit_test(a_reset_behind_the_data_is_noticed),

@@ -460,6 +460,30 @@ long_frames_are_moved(void **state)
 	}
 }
 
+/* They may fill what is read of them to the last byte, and the next might be a long one. */
+static void
+short_frames_behind_a_long_one_are_copied(void **state)
+{
+	enum { SHORT = 64, ALL = 16384 };
+	size_t all;
+	char *bytes = long_frames(TUNNEL_GATEWAY, 65536, 4, &all), *many = mem_zalloc(ALL);
+	struct world w;
+
+	(void)state;
+	for (size_t at = 0; at < ALL; at += SHORT)
+		memcpy(many + at, "\x82\x3e", 2);
+	world_init(&w, true);
+	wire_write(w.fd[TUNNEL_GATEWAY], bytes, all);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_CLIENT].n == all);
+	assert_true(w.pair->tunnel.end[TUNNEL_GATEWAY].bulk);
+	wire_write(w.fd[TUNNEL_GATEWAY], many, ALL);
+	WIRE_UNTIL_DOING(w.loop, world_take(&w), w.got[TUNNEL_CLIENT].n == all + ALL);
+	assert_false(w.pair->tunnel.end[TUNNEL_GATEWAY].bulk);
+	free(bytes);
+	free(many);
+	world_fini(&w);
+}
+
 /* One breaks off while a pipe holds bytes for the other, or for him. */
 static void
 breaks_off_while_bytes_are_moved(void **state)
@@ -993,6 +1017,7 @@ main(void)
 		cmocka_unit_test(ends_while_it_starts),
 		cmocka_unit_test(back_pressure),
 		cmocka_unit_test(long_frames_are_moved),
+		cmocka_unit_test(short_frames_behind_a_long_one_are_copied),
 		cmocka_unit_test(breaks_off_while_bytes_are_moved),
 		cmocka_unit_test(closes_between_frames_only),
 		cmocka_unit_test(a_close_of_theirs_is_enough),
