@@ -30,7 +30,8 @@
  * second. */
 #define NONCE_BYTES 12
 /* Drawn at once: a draw costs nearly as much as the rest of a seal, however little is drawn, and nonces are no
- * secrets. */
+ * secrets. But none is used later than in its second: a machine that is brought back from a snapshot, twice perhaps,
+ * would use them twice. */
 #define NONCES_DRAWN 64
 #define BINDING_BYTES 16
 #define TAG_BYTES 16
@@ -59,7 +60,8 @@ struct sealer {
 	EVP_CIPHER_CTX *close;
 	EVP_CIPHER_CTX *open[SEAL_KEYS];
 	unsigned keys;
-	unsigned nonces;			/* not used yet: the first so many */
+	unsigned nonces;			/* not used yet: the first so many, and drawn in */
+	uint32_t drawn_s;
 	unsigned char nonce[NONCES_DRAWN][NONCE_BYTES];
 	struct opened *opened;
 };
@@ -282,12 +284,14 @@ sealer_free(struct sealer *s)
 }
 
 static bool
-sealer_nonce(struct sealer *s, unsigned char nonce[NONCE_BYTES])
+sealer_nonce(struct sealer *s, uint32_t now_s, unsigned char nonce[NONCE_BYTES])
 {
-	if (s->nonces == 0) {
+	if (s->nonces == 0 || s->drawn_s != now_s) {
+		s->nonces = 0;
 		if (RAND_bytes(s->nonce[0], sizeof s->nonce) != 1)
 			return false;
 		s->nonces = NONCES_DRAWN;
+		s->drawn_s = now_s;
 	}
 	memcpy(nonce, s->nonce[--s->nonces], NONCE_BYTES);
 	return true;
@@ -334,7 +338,7 @@ seal_close(struct sealer *s, struct slice pool, const struct seal_binding *b, ch
 	bytes_from_number(plain, b->tag, 8);
 	bytes_from_number(plain + 8, b->born_s, 4);
 	bytes_from_number(plain + 12, b->seen_s, 4);
-	if (!sealer_nonce(s, raw + 1) || !ctx_close(s->close, pool, plain, raw)) {
+	if (!sealer_nonce(s, b->seen_s, raw + 1) || !ctx_close(s->close, pool, plain, raw)) {
 		ERR_clear_error();	/* or TLS would take it for its own */
 		return 0;
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define PIPE_LEAST (64 * 1024)
+#define PIPES_BARREN 1000
 
 static void
 pipe_free(struct pipe *p)
@@ -54,9 +55,15 @@ pipe_get(struct pipes *ps)
 	}
 	if (ps->made == PIPES_MOST)
 		return NULL;
+	if (ps->barren != 0) {
+		ps->barren--;
+		return NULL;
+	}
 	p = pipe_new();
 	if (p != NULL)
 		ps->made++;
+	else
+		ps->barren = PIPES_BARREN;
 	return p;
 }
 

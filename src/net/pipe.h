@@ -31,6 +31,7 @@ struct pipe {
 struct pipes {
 	struct pipe *spare;
 	unsigned made, spares;
+	unsigned barren;		/* a pipe could not be had: so many who ask get none, unasked the kernel */
 };
 
 /* Empty; NULL: there are enough, or no more descriptors, or the kernel gives only such small ones that they don't

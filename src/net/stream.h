@@ -97,7 +97,8 @@ bool stream_is_reset(struct stream *s);
 bool stream_peek(struct stream *s, char *to, size_t most, struct slice *got) MUST_CHECK;
 /* Nothing has come and the peer has not closed: asks the socket. */
 bool stream_is_quiet(struct stream *s);
-/* Blocked, is the peer still reading? Whether it has taken anything since this was last asked (the first time: yes).
+/* Is the peer still reading? Whether it has taken anything since this was last asked (the first time: yes, if it has
+ * something to take).
  * The kernel says writable only when a third of its buffer, which may be megabytes, is free: for a slow reader that
  * is too late. */
 bool stream_progresses(struct stream *s);

@@ -509,14 +509,24 @@ exchange_next_timer(struct exchange *x)
 		client_timer_by(x->client, due_ms);
 }
 
+/* Slow, but reading: the client its answer, or the gateway what is uploaded, of which megabytes may wait in the
+ * kernel. */
+static bool
+exchange_progresses(struct exchange *x, enum end_reason why)
+{
+	if (why == END_CLIENT_STALLED)
+		return stream_progresses(&x->client->stream);
+	return why == END_RESPONSE_TIMEOUT && x->state == EXCHANGE_WAITING && stream_progresses(&x->link->stream);
+}
+
 void
 exchange_timer(struct exchange *x, uint64_t now_ms)
 {
 	enum end_reason why;
 
 	ALIVE(x, EXCHANGE_MAGIC);
-	if (now_ms >= exchange_due_ms(x, &why) && why == END_CLIENT_STALLED && stream_progresses(&x->client->stream))
-		x->moved_ms = now_ms;	/* slow, but reading */
+	if (now_ms >= exchange_due_ms(x, &why) && exchange_progresses(x, why))
+		x->moved_ms = now_ms;
 	if (now_ms < exchange_due_ms(x, &why))
 		exchange_next_timer(x);
 	else if (x->state == EXCHANGE_CONNECTING)

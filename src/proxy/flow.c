@@ -119,13 +119,16 @@ static enum stream_result
 flow_read(struct flow *f, char *buffer, size_t room, struct slice *got)
 {
 	size_t most = buffer != NULL ? room : LOOP_SCRATCH;
+	enum stream_result r;
 
 	if (f->reader.framing == FRAMING_LENGTH && f->reader.left < most)
 		most = (size_t)f->reader.left;
-	return stream_read(f->from, buffer, most, got);
+	r = stream_read(f->from, buffer, most, got);
+	f->bulk |= r == STREAM_OK && got->n >= 2 * FLOW_MOVE;
+	return r;
 }
 
-/* What comes in small pieces costs less by copying. */
+/* What comes in small pieces costs less by copying; as long as it does. */
 static bool
 flow_may_move(const struct flow *f)
 {

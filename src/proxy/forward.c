@@ -239,12 +239,19 @@ forward_private(struct buf *to, struct slice value)
 	}
 }
 
+/* One that the Connection field names stays here. */
+static bool
+is_cache_control(const struct field *f)
+{
+	return f->id == FIELD_CACHE_CONTROL && !f->hop;
+}
+
 static void
 forward_cache_control(struct buf *to, const struct head *h)
 {
 	buf_lit(to, "Cache-Control: private");
 	for (unsigned i = 0; i < h->fields; i++)
-		if (h->field[i].id == FIELD_CACHE_CONTROL)
+		if (is_cache_control(&h->field[i]))
 			forward_private(to, h->field[i].value);
 	buf_lit(to, "\r\n");
 }
@@ -253,7 +260,7 @@ static bool
 is_private_already(const struct head *h)
 {
 	for (unsigned i = 0; i < h->fields; i++)
-		if (h->field[i].id == FIELD_CACHE_CONTROL &&
+		if (is_cache_control(&h->field[i]) &&
 		    (head_list_has(h->field[i].value, SLICE_LIT("private")) ||
 		        head_list_has(h->field[i].value, SLICE_LIT("no-store"))))
 			return true;

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Clients and gateways that are slow, broken or gone: a clear error on the right side, one log line, nothing else disturbed."""
 
+import socket
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -162,6 +164,26 @@ def test_a_gateway_that_answers_nothing(lab):
 	daemon = lab.start([lab.scripted(answering(b"", "hang"))], pool={"response_timeout": "1s"})
 	assert lab.get(daemon).status == 504
 	assert only_record(daemon)["why"] == "response-timeout"
+
+
+def test_a_gateway_that_takes_an_upload_slowly(lab):
+	"""It is not silent: what it is sent grows less all the time, though in response_timeout not by enough for more to be written."""
+	size, step = 6 << 20, 1 << 16
+
+	def slow(side):
+		side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, step)
+		side.read_head()
+		got = len(side.buffer)
+		while got < size:
+			time.sleep(0.05)
+			got += len(side.sock.recv(step))
+		side.buffer.clear()
+		side.answer(body=b"ok")
+
+	daemon = lab.start([lab.scripted(slow)], pool={"response_timeout": "1s"})
+	answer = lab.get(daemon, method="POST", body=bytes(size))
+	assert (answer.status, answer.body) == (200, b"ok")
+	assert only_record(daemon)["status"] == 200
 
 
 def test_a_gateway_that_answers_half_a_head_and_hangs(lab):

@@ -264,6 +264,33 @@ what_follows_is_left(void **state)
 	}
 }
 
+/* What comes in small pieces is copied; but the first ones say nothing of the rest. */
+static void
+much_behind_little_is_moved(void **state)
+{
+	struct world *w = *state;
+	size_t all = 100 + 200000, sent = 100;
+	char *bytes = mem_zalloc(all);
+
+	free(w->buffer);
+	w->buffer = NULL;
+	world_start(w, FRAMING_LENGTH, 2 * all, FRAMING_LENGTH, false);
+	wire_write(w->source, bytes, sent);
+	world_feed(w, SLICE_NONE);
+	WIRE_UNTIL_DOING(w->loop, wire_take(w->sink, &w->got, SIZE_MAX), w->got.n == 5 + sent);
+	assert_false(w->flow.bulk);
+	while (sent < all) {
+		ssize_t n = send(w->source, bytes + sent, all - sent, MSG_NOSIGNAL);
+
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	WIRE_UNTIL_DOING(w->loop, wire_take(w->sink, &w->got, SIZE_MAX), w->got.n == 5 + all);
+	assert_int_equal(w->flow.bytes, all);
+	assert_int_equal(w->loop->pipes.made, 1);
+	assert_true(w->flow.bulk);
+	free(bytes);
+}
+
 /* Moved without being copied, or copied when there is no pipe. */
 static void
 much_through_a_slow_sink(struct world *w, bool spliced)
@@ -422,6 +449,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_framing_cut_anywhere),
 		cmocka_unit_test(what_follows_is_left),
+		cmocka_unit_test_setup_teardown(much_behind_little_is_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(much_is_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(much_is_copied, setup, teardown),
 		cmocka_unit_test_setup_teardown(finely_chunked_behind_a_large_head, setup, teardown),

@@ -294,6 +294,7 @@ cache_control_with_a_cookie(void **state)
 		{ "Cache-Control: max-age=1, PRIVATE\r\n", NULL },
 		{ "Cache-Control: no-store\r\n", NULL },
 		{ "Cache-Control: max-age=3\r\nCache-Control: no-store\r\n", NULL },
+		{ "Connection: cache-control\r\nCache-Control: no-store\r\n", "Cache-Control: private\r\n" },
 	};
 	static struct head h;
 	struct affinity_request rq = { .head = &x->head, .client = &client.peer, .now_s = 1700000000 };
